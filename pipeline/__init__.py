@@ -1,0 +1,1 @@
+"""The compression pipeline: recipes, stages, exact lowering, measurement and the record of runs."""

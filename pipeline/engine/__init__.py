@@ -1,0 +1,1 @@
+"""Where torch lives: training, sparsity, fake quantisation, lowering; no knowledge of runs."""

@@ -1,0 +1,139 @@
+"""Writing a lowered network as an ONNX file, and counting what ONNX Runtime makes of it.
+
+The file holds QuantizeLinear and DequantizeLinear around float operators (QDQ), which every runtime fuses into its
+own INT8 kernels. Weight codes lie in it once, as int8.
+"""
+
+import os
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+from onnxscript import opset18 as op
+from torch import Tensor, nn
+
+from pipeline.engine import integer
+from pipeline.errors import ExportError
+
+OPSET = 18
+"""ONNX operator set: the oldest that the exporter writes natively, so that most runtimes read the file."""
+
+
+def write(lowered: nn.Module, path: Path, *, example: Tensor, metadata: Mapping[str, str]) -> None:
+    """Write a lowered network as ONNX: input `images`, output `logits`, batches of any size.
+
+    The file appears complete or not at all: it is written beside its place, flushed to disk and renamed.
+
+    Args:
+        lowered: What `lowering.lower` returned.
+        path: Of the file; its folder exists. An older file is replaced.
+        example: Images of the shape to be deployed, uint8 `(N, C, H, W)`; only the shape counts.
+        metadata: Stored in the file as its properties.
+
+    Raises:
+        ExportError: the network holds an operation that ONNX cannot express, or the file cannot be written.
+    """
+    model = _translate(lowered, example)
+    onnx.helper.set_model_props(model, dict(metadata))
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        message = f"The ONNX model is not valid: {error}"
+        raise ExportError(message) from error
+    try:
+        _replace_file(path, model.SerializeToString())
+    except OSError as error:
+        message = f"Cannot write {str(path)!r}: {error.strerror}"
+        raise ExportError(message) from error
+
+
+def operators(path: Path) -> Counter[str]:
+    """Count the operators that ONNX Runtime executes on the CPU, after its own graph optimisation.
+
+    Raises:
+        ExportError: ONNX Runtime cannot open the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(optimized)
+        options.log_severity_level = 3  # it warns that an optimised file fits this machine only; so it shall
+        try:
+            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no base class of their own
+            message = f"ONNX Runtime cannot open {str(path)!r}: {error}"
+            raise ExportError(message) from error
+        graph = onnx.load(optimized).graph
+    return Counter(node.op_type for node in graph.node)
+
+
+def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:
+    # A batch of one would be taken for a constant.
+    batch = torch.zeros((2, *example.shape[1:]), dtype=example.dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.onnx.export(
+                lowered.eval(),
+                (batch,),
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+                custom_translation_table={
+                    integer.QUANTIZE: _quantize_linear,
+                    integer.DEQUANTIZE: _dequantize_linear,
+                },
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            message = f"The network cannot be written as ONNX: {error}"
+            raise ExportError(message) from error
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    # The exporter notes a Python stack trace at every node: nine tenths of a small network's file.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    return model
+
+
+def _quantize_linear(x: Any, scale: Any, zero_point: Any) -> Any:
+    return op.QuantizeLinear(x, scale, zero_point)
+
+
+def _dequantize_linear(codes: Any, scale: Any, zero_point: Any = None) -> Any:
+    return op.DequantizeLinear(codes, scale, zero_point, axis=0)
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

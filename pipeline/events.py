@@ -1,0 +1,214 @@
+"""What happened in a run: one frozen record per fact, one line of JSON per record.
+
+The log of these is the truth about a run; everything that is shown is a fold of it (``pipeline.runs.state``).
+Facts are in the past tense. Metrics are named numbers, so that a new stage or task needs no new event.
+"""
+
+import time
+
+import msgspec
+from msgspec import Struct, field
+
+from pipeline.report import Accuracy, CheckpointSize, Latency
+
+FORMAT = 1
+"""Version of the log; a reader refuses what it does not know."""
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+    """One fact."""
+
+    time_s: float = field(default_factory=time.time)
+    """When it happened: seconds since 1970."""
+
+
+class StagePlan(Struct, frozen=True, kw_only=True):
+    """What a run intends for one entry of its list: the baseline, then each stage."""
+
+    stage: str
+    """``baseline`` or the name of the stage."""
+    key: str
+    """Content key of the result."""
+    epochs: int
+    """Passes over the training data; 0 where nothing is trained."""
+
+
+class RunStarted(Event, frozen=True):
+    """The pipeline process took up its work."""
+
+    pid: int
+    """Process id of the pipeline process."""
+    host: str
+    """Name of the machine."""
+    device: str
+    """Where it trains: ``cpu`` or ``cuda:0``."""
+    plan: tuple[StagePlan, ...]
+    """The baseline and the stages, in order."""
+    format: int = FORMAT
+    """Version of this log."""
+
+
+class Waited(Event, frozen=True):
+    """The run waits for something that another process holds."""
+
+    reason: str
+    """One sentence for a person."""
+
+
+class Downloaded(Event, frozen=True):
+    """A part of a dataset arrived."""
+
+    done: int
+    """Bytes so far."""
+    total: int
+    """Bytes in all; 0 when unknown."""
+
+
+class StageStarted(Event, frozen=True):
+    """A stage began to train."""
+
+    index: int
+    """Place in the plan; 0 is the baseline."""
+    steps: int
+    """Optimiser steps in the whole stage; 0 where nothing is trained."""
+
+
+class StageReused(Event, frozen=True):
+    """A stage was not trained: its result lay in the store."""
+
+    index: int
+    metrics: dict[str, float | None]
+    """Validation metrics of the stored result."""
+    seconds: float
+    """What the training had cost, in seconds."""
+
+
+class Progressed(Event, frozen=True):
+    """Some steps of a stage were done; at most a few of these a second."""
+
+    index: int
+    step: int
+    """Steps of the stage done so far."""
+    metrics: dict[str, float | None]
+    """``loss`` (mean since the last record), ``learning_rate``, ``images_per_s``, ``sparsity``."""
+
+
+class EpochFinished(Event, frozen=True):
+    """A pass over the training data ended and the validation split was evaluated."""
+
+    index: int
+    epoch: int
+    """Passes of the stage done so far, from 1; 0 for the state before the first."""
+    step: int
+    """Steps of the stage done so far."""
+    metrics: dict[str, float | None]
+    """``train_loss``, ``validation_loss``, ``top1`` (percent), ``learning_rate``, ``images_per_s``, ``sparsity``."""
+
+
+class StageFinished(Event, frozen=True):
+    """A stage was trained and its result stored."""
+
+    index: int
+    metrics: dict[str, float | None]
+    """Validation metrics of the result: ``top1`` (percent), ``validation_loss``, ``sparsity`` (0 to 1)."""
+    seconds: float
+    """Wall time of the stage."""
+
+
+class Noted(Event, frozen=True):
+    """Something a person should know: a warning, a choice that was made."""
+
+    text: str
+    """One sentence."""
+
+
+class ModelLowered(Event, frozen=True):
+    """The network was lowered to the file that is deployed."""
+
+    subject: str
+    """``baseline`` or ``deployed``."""
+    operators: dict[str, int]
+    """Operators of the graph that ONNX Runtime executes, by type."""
+
+
+class ArtifactWritten(Event, frozen=True):
+    """A file of the result was written."""
+
+    subject: str
+    """``baseline`` or ``deployed``."""
+    kind: str
+    """``checkpoint`` or ``onnx``."""
+    path: str
+    """Relative to the store."""
+    bytes: int
+    """Size of the file."""
+    sha256: str
+    """Checksum of the file."""
+
+
+class Measuring(Event, frozen=True):
+    """A measurement began."""
+
+    what: str
+    """``accuracy`` or ``latency``."""
+
+
+class AccuracyMeasured(Event, frozen=True):
+    """The deployed file answered the whole test split."""
+
+    subject: str
+    accuracy: Accuracy
+
+
+class SizeMeasured(Event, frozen=True):
+    """The checkpoint was weighed."""
+
+    subject: str
+    size: CheckpointSize
+
+
+class LatencyMeasured(Event, frozen=True):
+    """The deployed file was timed."""
+
+    subject: str
+    latency: Latency
+
+
+class RunFinished(Event, frozen=True):
+    """Everything was done."""
+
+
+class RunFailed(Event, frozen=True):
+    """The run ended by an error."""
+
+    reason: str
+    """One sentence for a person; the traceback is in the log."""
+
+
+class RunStopped(Event, frozen=True):
+    """The run ended because a person asked for it."""
+
+
+AnyEvent = (
+    RunStarted | Waited | Downloaded | StageStarted | StageReused | Progressed | EpochFinished | StageFinished
+    | Noted | ModelLowered | ArtifactWritten | Measuring | AccuracyMeasured | SizeMeasured | LatencyMeasured
+    | RunFinished | RunFailed | RunStopped
+)  # fmt: skip
+
+_decoder = msgspec.json.Decoder(AnyEvent)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: AnyEvent) -> bytes:
+    """Write an event as one line, with its newline. A metric that is not finite becomes null."""
+    return _encoder.encode(event) + b"\n"
+
+
+def decode(line: bytes) -> AnyEvent:
+    """Read one line.
+
+    Raises:
+        msgspec.DecodeError: the line is not an event.
+    """
+    event: AnyEvent = _decoder.decode(line)
+    return event

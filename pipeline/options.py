@@ -1,0 +1,242 @@
+"""What a declared option is: its type, bounds, default and help, read from the record that declares it.
+
+A stage, a dataset or a section of the recipe is a frozen ``msgspec.Struct``. Its fields are its options.
+The TOML key, the form field and the documentation row all come from that one declaration.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import NODEFAULT, Meta, Struct, inspect
+
+from pipeline.errors import RecipeError
+
+R = TypeVar("R", bound=Struct)
+
+type_names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+
+
+class Option(Struct, frozen=True, kw_only=True):
+    """One option of a stage, a dataset or a section of the recipe."""
+
+    name: str
+    """The TOML key."""
+    kind: Literal["int", "float", "bool", "str", "choice", "list"]
+    """What a value is; ``choice`` is one of ``choices``."""
+    default: Any
+    """The value when the recipe is silent; None may mean 'not set' (see ``optional``)."""
+    required: bool
+    """There is no default: the recipe must give a value."""
+    optional: bool
+    """None is a legal value."""
+    minimum: float | None = None
+    """Smallest legal value; None when unbounded."""
+    maximum: float | None = None
+    """Largest legal value; None when unbounded."""
+    open_minimum: bool = False
+    """The minimum itself is not legal."""
+    open_maximum: bool = False
+    """The maximum itself is not legal."""
+    items: Literal["float", "str"] = "str"
+    """What each member of a ``list`` is."""
+    choices: tuple[str, ...] = ()
+    """Every legal value of a ``choice``."""
+    help: str = ""
+    """One phrase for a person."""
+    unit: str = ""
+    """Unit of the value; empty for a pure number."""
+    is_path: bool = False
+    """The value is a path; a relative one is resolved against the recipe's folder."""
+
+    def allowed(self) -> str:
+        """Say in words which values are legal."""
+        if self.kind == "choice":
+            words = "one of " + ", ".join(self.choices)
+        else:
+            listed = "a list of numbers" if self.items == "float" else "a list of texts"
+            words = listed if self.kind == "list" else type_names[self.kind]
+            low = None if self.minimum is None else f"{'above' if self.open_minimum else 'at least'} {self.minimum:g}"
+            high = None if self.maximum is None else f"{'below' if self.open_maximum else 'at most'} {self.maximum:g}"
+            bounds = " and ".join(bound for bound in (low, high) if bound)
+            words = f"{words} {bounds}".rstrip()
+        return f"{words}, or nothing" if self.optional else words
+
+    def parse(self, text: str) -> Any:
+        """Read a value that a person typed into a form field or on the command line.
+
+        Raises:
+            RecipeError: the text is not a legal value; says what is.
+        """
+        text = text.strip()
+        if not text and self.optional:
+            return None
+        try:
+            match self.kind:
+                case "int":
+                    value: Any = int(text)
+                case "float":
+                    value = float(text)
+                case "bool":
+                    value = {
+                        "true": True,
+                        "yes": True,
+                        "on": True,
+                        "false": False,
+                        "no": False,
+                        "off": False,
+                    }[text.lower()]
+                case "list":
+                    parts = [part.strip(" \"'") for part in text.strip("[]").split(",")]
+                    value = [float(part) if self.items == "float" else part for part in parts if part]
+                case _:
+                    value = text
+        except (ValueError, KeyError):
+            raise RecipeError(f"{self.name} is {text!r}; it must be {self.allowed()}.") from None
+        self.check(value)
+        return value
+
+    def check(self, value: Any) -> None:
+        """Refuse a value outside the bounds or the choices.
+
+        Raises:
+            RecipeError: says what was found and what is allowed.
+        """
+        if value is None and self.optional:
+            return
+        legal = {
+            "int": isinstance(value, int) and not isinstance(value, bool),
+            "float": isinstance(value, int | float) and not isinstance(value, bool),
+            "bool": isinstance(value, bool),
+            "str": isinstance(value, str),
+            "choice": value in self.choices,
+            "list": isinstance(value, list | tuple) and all(self._is_item(item) for item in value),
+        }[self.kind]
+        if legal and self.kind in ("int", "float"):
+            legal = self._within_bounds(value)
+        if not legal:
+            raise RecipeError(f"{self.name} is {value!r}; it must be {self.allowed()}.")
+
+    def _is_item(self, item: Any) -> bool:
+        return isinstance(item, str) if self.items == "str" else isinstance(item, int | float)
+
+    def _within_bounds(self, value: float) -> bool:
+        low, high = self.minimum, self.maximum
+        above = low is None or (value > low if self.open_minimum else value >= low)
+        below = high is None or (value < high if self.open_maximum else value <= high)
+        return value == value and above and below
+
+
+def options_of(record: type[Struct]) -> tuple[Option, ...]:
+    """List the options that a record declares, in the order of declaration."""
+    info = inspect.type_info(record)
+    assert isinstance(info, inspect.StructType)
+    hints = get_type_hints(record, include_extras=True)
+    return tuple(_option(field, _literals(hints[field.name])) for field in info.fields)
+
+
+def build(record: type[R], values: Mapping[str, Any], *, where: str) -> R:
+    """Make a record from decoded TOML.
+
+    Args:
+        record: the declaring class.
+        values: decoded keys and values.
+        where: key path of the table, for messages (``stages[1]``); empty for the top level.
+
+    Raises:
+        RecipeError: an unknown key (with the nearest name), a value out of bounds or a missing one.
+    """
+    options = {option.name: option for option in options_of(record)}
+    for key, value in values.items():
+        if key not in options:
+            raise RecipeError(f"{_path(where, key)} is not an option here; {suggest(key, options)}")
+        try:
+            options[key].check(value)
+        except RecipeError as error:
+            prefix = f"{where}." if where else ""
+            raise RecipeError(f"{prefix}{error}") from None
+    for name, option in options.items():
+        if option.required and name not in values:
+            raise RecipeError(f"{_path(where, name)} is missing; it must be {option.allowed()}.")
+    try:
+        return msgspec.convert(dict(values), record)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{where or 'the recipe'}: {error}.") from None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Name the nearest known word, or all of them: the end of a sentence about an unknown one."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    listed = ", ".join(known) if known else "nothing"
+    return f"did you mean {near[0]!r}? Known: {listed}." if near else f"known: {listed}."
+
+
+def _path(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _literals(hint: Any) -> tuple[str, ...]:
+    """Find the values of a ``Literal`` inside a type, in the order in which they were declared."""
+    if get_origin(hint) is Literal:
+        return tuple(str(value) for value in get_args(hint))
+    return tuple(value for part in get_args(hint) if not isinstance(part, Meta) for value in _literals(part))
+
+
+def _option(field: inspect.Field, choices: tuple[str, ...]) -> Option:
+    kind, meta, optional = field.type, {}, False
+    if isinstance(kind, inspect.Metadata):
+        meta, kind = _meta(kind), kind.type
+    if isinstance(kind, inspect.UnionType):
+        optional = any(isinstance(part, inspect.NoneType) for part in kind.types)
+        (kind,) = [part for part in kind.types if not isinstance(part, inspect.NoneType)]
+        if isinstance(kind, inspect.Metadata):
+            meta, kind = meta | _meta(kind), kind.type
+    low, open_low = _bound(kind, "ge", "gt")
+    high, open_high = _bound(kind, "le", "lt")
+    default = field.default
+    if field.default_factory is not NODEFAULT:
+        default = field.default_factory()
+    return Option(
+        name=field.encode_name,
+        kind=_kind(kind),
+        default=None if default is NODEFAULT else default,
+        required=field.required,
+        optional=optional,
+        minimum=low,
+        maximum=high,
+        open_minimum=open_low,
+        open_maximum=open_high,
+        items="float" if isinstance(getattr(kind, "item_type", None), inspect.FloatType) else "str",
+        choices=choices,
+        help=meta.get("description", ""),
+        unit=meta.get("unit", ""),
+        is_path=meta.get("path", False),
+    )
+
+
+def _meta(kind: inspect.Metadata) -> dict[str, Any]:
+    return {**(kind.extra_json_schema or {}), **(kind.extra or {})}
+
+
+def _bound(kind: inspect.Type, closed: str, opened: str) -> tuple[float | None, bool]:
+    if getattr(kind, opened, None) is not None:
+        return getattr(kind, opened), True
+    return getattr(kind, closed, None), False
+
+
+def _kind(kind: inspect.Type) -> Literal["int", "float", "bool", "str", "choice", "list"]:
+    match kind:
+        case inspect.LiteralType():
+            return "choice"
+        case inspect.BoolType():
+            return "bool"
+        case inspect.IntType():
+            return "int"
+        case inspect.FloatType():
+            return "float"
+        case inspect.ListType() | inspect.VarTupleType():
+            return "list"
+        case _:
+            return "str"

@@ -1,0 +1,154 @@
+"""Trained stage results in the store: one folder per content key, written whole or not at all, shared by all runs.
+
+STORE/stages/KEY/weights.safetensors    the network's tensors, masks and ranges included
+STORE/stages/KEY/result.json            metrics, cost and curve of the training; stands there last
+STORE/stages/KEY/deployed/              the lowered network: model.onnx, model.safetensors, deployed.json
+STORE/stages/KEY.lock                   held by whoever trains the key
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from pipeline import events, files
+from pipeline.errors import CheckpointError
+from pipeline.report import Accuracy, CheckpointSize
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class StageResult(Struct, frozen=True, kw_only=True):
+    """What is known about a trained stage beside its weights."""
+
+    stage: str
+    """``baseline`` or the name of the stage."""
+    metrics: dict[str, float | None]
+    """Validation metrics of the result."""
+    seconds: float
+    """Wall time of the training."""
+    history: tuple[events.EpochFinished, ...]
+    """The curve, by epoch."""
+    sha256: str
+    """Checksum of ``weights.safetensors``."""
+
+
+class Deployed(Struct, frozen=True, kw_only=True):
+    """What is known about a lowered network."""
+
+    operators: dict[str, int]
+    """Operators of the graph that ONNX Runtime executes, by type."""
+    size: CheckpointSize
+    accuracy: Accuracy
+    sha256: dict[str, str]
+    """Checksum of each file, by the kind of the artifact."""
+
+
+artifact_names = {"onnx": "model.onnx", "checkpoint": "model.safetensors"}
+"""File of each kind of artifact in the folder ``deployed``."""
+
+
+class StageFolder:
+    """The place of one content key in the store."""
+
+    def __init__(self, stages_folder: Path, key: str) -> None:
+        self.folder = stages_folder / key
+        self.deployed_folder = self.folder / "deployed"
+        self._lock_path = stages_folder / f"{key}.lock"
+
+    @contextlib.contextmanager
+    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold the key: two runs that want the same result do not train it twice.
+
+        Args:
+            waiting: called once when another process holds the key; this one then waits for it.
+        """
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def result(self) -> StageResult | None:
+        """Read the result; None when the key has not been trained.
+
+        Raises:
+            CheckpointError: what lies there is damaged.
+        """
+        path = self.folder / "result.json"
+        try:
+            result = msgspec.json.decode(path.read_bytes(), type=StageResult)
+            damaged = files.sha256(self.weights_path) != result.sha256
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError:
+            damaged = True
+        if damaged:
+            raise CheckpointError(f"the stored stage result {str(self.folder)!r} is damaged.")
+        return result
+
+    @property
+    def weights_path(self) -> Path:
+        """The network's tensors."""
+        return self.folder / "weights.safetensors"
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """Read the network's tensors."""
+        from pipeline.engine import checkpoint
+
+        tensors, _ = checkpoint.read(self.weights_path)
+        return tensors
+
+    def save(self, tensors: "dict[str, Tensor]", **facts: Any) -> StageResult:
+        """Write a result; the folder appears whole."""
+        from pipeline.engine import checkpoint
+
+        with appearing(self.folder) as temporary:
+            weights = temporary / self.weights_path.name
+            checkpoint.save(tensors, weights, {"stage": str(facts["stage"])})
+            result = StageResult(sha256=files.sha256(weights), **facts)
+            files.write_bytes(temporary / "result.json", msgspec.json.encode(result))
+        return result
+
+    def discard(self) -> None:
+        """Remove a damaged result."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def deployed(self) -> Deployed | None:
+        """Read what is known about the lowered network; None when it has not been lowered, or is damaged."""
+        try:
+            found = msgspec.json.decode((self.deployed_folder / "deployed.json").read_bytes(), type=Deployed)
+            intact = all(
+                files.sha256(self.deployed_folder / artifact_names[kind]) == checksum
+                for kind, checksum in found.sha256.items()
+            )
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+        return found if intact else None
+
+
+@contextlib.contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder which, on a clean exit, becomes ``folder``, else is removed."""
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

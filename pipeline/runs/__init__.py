@@ -1,0 +1,1 @@
+"""The read API of the workbench, plus launch and stop."""

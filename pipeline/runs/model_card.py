@@ -1,0 +1,178 @@
+"""The README.md that leaves with an exported network: what it is, its numbers, how to run it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import files
+from pipeline.errors import ExportError
+from pipeline.report import Latency, Report
+from pipeline.runs.state import RunState
+from pipeline.runs.store import Run
+
+MIB = 1024 * 1024
+LISTED_CLASSES = 200
+"""More classes than these are left to the file's metadata."""
+
+EXAMPLE = """\
+```python
+import json
+
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{file}")
+classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+images = np.zeros({shape}, np.uint8)  # your images: raw pixels, 0 to 255
+(logits,) = session.run(["logits"], {{"images": images}})
+print([classes[answer] for answer in logits.argmax(axis=1)])
+```
+"""
+
+
+def write(run: Run, state: RunState, written: Sequence[Path]) -> str:
+    """Compose the card.
+
+    Args:
+        run: the finished run.
+        state: its state.
+        written: the files of the network, in the folder that is being made.
+
+    Raises:
+        ExportError: a written file cannot be read back.
+    """
+    recipe = run.recipe()
+    stages = ", then ".join(stage.name for stage in recipe.stages)
+    done = f"compressed: {stages}." if stages else "as it was trained, without compression."
+    facts = {path.name: _facts(path) for path in written}
+    parts = [
+        f"# {_plain(recipe.name)}",
+        f"A {_plain(recipe.backbone)} that classifies images of the dataset {_plain(recipe.dataset.name)}, {done}\n"
+        f"Made by pqd-workbench; run `{run.id}`, seed {recipe.seed}. `recipe.toml` says exactly how, `report.json` "
+        "holds every number.",
+        "## Numbers",
+        "\n".join(_numbers(state)),
+        "\n\n".join(_conditions(state)),
+        "## Files",
+        "\n".join(
+            f"- `{path.name}`, {path.stat().st_size:,} bytes, SHA-256 `{files.sha256(path)}`" for path in written
+        ),
+        "All checksums are in `SHA256SUMS`; check them with `sha256sum --check SHA256SUMS`.",
+        *_usage(facts),
+        *_classes(next((found["classes"] for found in facts.values() if "classes" in found), None)),
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def _numbers(state: RunState) -> Iterator[str]:
+    base, mine = state.baseline, state.deployed
+    versus = mine.versus(base)
+    yield "| | baseline (FP32) | this network | difference |"
+    yield "|---|---|---|---|"
+    yield f"| top-1, 95 % interval | {_top1(base)} | {_top1(mine)} | {_show(versus.top1_points, '+.2f', ' points')} |"
+    yield f"| checkpoint | {_size(base)} | {_size(mine)} | {_show(versus.size_ratio, '.2f', ' times smaller')} |"
+    for name in sorted(mine.latency):
+        speedup = _show(versus.speedup.get(name), ".2f", " times faster")
+        ours, theirs = _latency(mine.latency[name]), _latency(base.latency.get(name))
+        yield f"| latency in {name}, median and p90 | {theirs} | {ours} | {speedup} |"
+
+
+def _conditions(state: RunState) -> Iterator[str]:
+    accuracy = state.deployed.accuracy
+    if accuracy is not None:
+        agreement = ""
+        if accuracy.agreement is not None:
+            agreement = f" It gives the answer of the trained network for {100 * accuracy.agreement:.2f} % of them."
+        yield f"Accuracy: the file itself, run by {accuracy.runtime} on all {accuracy.total:,} test images.{agreement}"
+    if state.deployed.size is not None:
+        size = state.deployed.size
+        zeros = 1 - size.num_nonzero / size.num_parameters if size.num_parameters else 0.0
+        yield f"Checkpoint: the safetensors file as it lies on disk; {size.num_parameters:,} weights, {zeros:.1%} zero."
+    for name, latency in sorted(state.deployed.latency.items()):
+        machine = latency.machine
+        noisy = " The machine was not quiet: the median is far above the fastest call." if latency.is_noisy else ""
+        yield (
+            f"Latency: {name} {machine.versions.get(name, '')}".rstrip() + f" on {_plain(machine.cpu)} "
+            f"({machine.instruction_set}), {latency.threads} thread{'s' * (latency.threads != 1)}, batch "
+            f"{latency.batch_size}, {latency.samples:,} calls, interleaved with the baseline.{noisy}"
+        )
+
+
+def _usage(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, found in facts.items():
+        if name.endswith(".onnx"):
+            yield "## How to run it"
+            yield "With nothing but onnxruntime and numpy:"
+            yield EXAMPLE.format(file=name, shape=found.get("shape", (1, 3, 32, 32)))
+            yield (
+                "`images` is uint8 `(N, C, H, W)`: raw pixels from 0 to 255, channels in the order of the dataset "
+                "(RGB where there are three), any N. No other preprocessing: the normalisation is part of the graph. "
+                "`logits` is float32 `(N, classes)`; the largest is the answer."
+            )
+        elif name.endswith(".safetensors"):
+            yield (
+                f"`{name}` holds the tensors of the network by name, to be opened with "
+                f'`safetensors.numpy.load_file("{name}")`; its metadata holds the recipe, the class names and the '
+                "mean and standard deviation of the images' channels scaled to [0, 1]."
+            )
+
+
+def _classes(names: Sequence[str] | None) -> Iterator[str]:
+    if names is None:
+        return
+    yield "## Classes"
+    listed = ", ".join(f"{number} {_plain(name)}" for number, name in enumerate(names[:LISTED_CLASSES]))
+    rest = len(names) - LISTED_CLASSES
+    yield listed + (f", and {rest:,} more in the file's metadata under `classes`." if rest > 0 else ".")
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """Read the class names and the shape of the input from a written file, as far as it tells them."""
+    found: dict[str, Any] = {}
+    try:
+        if path.suffix == ".onnx":
+            import onnx
+
+            model = onnx.load(path, load_external_data=False)
+            metadata = {entry.key: entry.value for entry in model.metadata_props}
+            dims = model.graph.input[0].type.tensor_type.shape.dim
+            found["shape"] = (1, *(dim.dim_value or 1 for dim in dims[1:]))
+        elif path.suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(path, framework="numpy") as opened:
+                metadata = opened.metadata() or {}
+        else:
+            return {}
+        if "classes" in metadata:
+            found["classes"] = [str(name) for name in json.loads(metadata["classes"])]
+    except Exception as error:  # what a damaged file makes these readers raise has no common base
+        raise ExportError(f"{path.name} cannot be read back: {error}.") from error
+    return found
+
+
+def _top1(report: Report) -> str:
+    if report.accuracy is None:
+        return "not measured"
+    low, high = report.accuracy.interval
+    return f"{report.accuracy.top1:.2f} % [{low:.2f}, {high:.2f}]"
+
+
+def _size(report: Report) -> str:
+    if report.size is None:
+        return "not measured"
+    return f"{report.size.size_bytes / MIB:.4g} MiB ({report.size.size_bytes:,} bytes)"
+
+
+def _latency(latency: Latency | None) -> str:
+    return "not measured" if latency is None else f"{latency.median_ms:.3f} ms, {latency.p90_ms:.3f} ms"
+
+
+def _show(value: float | None, form: str, unit: str) -> str:
+    return "" if value is None else f"{value:{form}}{unit}"
+
+
+def _plain(text: str) -> str:
+    """Keep a name from being read as markup of the card."""
+    return "".join(f"\\{letter}" if letter in r"\`*_[]<>|#" else letter for letter in text)

@@ -1,0 +1,53 @@
+"""Start a run as a process of its own, and ask it to stop.
+
+The pipeline process gets its own session, no standard input and a file for its output: a closed terminal, a dropped
+link or the death of whoever launched it does not reach it. It inherits the descriptor that holds ``run.lock``, so
+there is no moment between launch and work at which the run looks dead.
+"""
+
+import os
+import subprocess
+import sys
+
+from pipeline.errors import RunStoreError
+from pipeline.recipe import Recipe
+from pipeline.runs.store import Run, RunStore
+
+
+def launch(store: RunStore, recipe: Recipe) -> Run:
+    """Create a run and start its pipeline process; returns at once.
+
+    Raises:
+        RunStoreError: the store cannot be written or the process cannot be started.
+    """
+    run, lock = store.create(recipe)
+    command = [sys.executable, "-m", "pipeline", "work", str(run.folder), "--lock", str(lock)]
+    try:
+        with run.log_path.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(lock,),
+                cwd=run.folder,
+            )
+    except OSError as error:
+        raise RunStoreError(f"the pipeline process cannot be started: {error.strerror}.") from error
+    finally:
+        os.close(lock)
+    # The child outlives us on purpose; Python would warn about that when the handle is collected.
+    process.returncode = 0
+    return run
+
+
+def stop(run: Run) -> None:
+    """Ask a run to end at its next step; what its finished stages learnt stays in the store.
+
+    Raises:
+        RunStoreError: the run is not alive.
+    """
+    if not run.is_alive():
+        raise RunStoreError(f"the run {run.id} is not running: it is {run.state().status.value}.")
+    run.stop_path.touch()

@@ -1,0 +1,268 @@
+"""What a run's events add up to: a pure fold, and the curves for a plot."""
+
+import math
+from enum import StrEnum
+from typing import assert_never
+
+import msgspec
+from msgspec import Struct
+
+from pipeline import events as e
+from pipeline.report import Report
+
+
+class Status(StrEnum):
+    """Where a run is in its life."""
+
+    QUEUED = "queued"
+    """Launched; its process has not begun to work."""
+    RUNNING = "running"
+    """Its process works."""
+    FINISHED = "finished"
+    """Everything was done."""
+    FAILED = "failed"
+    """It ended by an error that is on record."""
+    STOPPED = "stopped"
+    """It ended because a person asked for it."""
+    LOST = "lost"
+    """Its process died without a word: killed, or the machine went down."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will happen."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+
+class StageState(Struct, frozen=True, kw_only=True):
+    """One entry of a run's plan: the baseline or a stage."""
+
+    stage: str
+    key: str
+    epochs: int
+    status: str = "pending"
+    """``pending``, ``running``, ``finished`` or ``reused``."""
+    steps: int = 0
+    """Optimiser steps in all; 0 until known."""
+    step: int = 0
+    """Steps done."""
+    epoch: int = 0
+    """Passes done."""
+    started_s: float | None = None
+    """When training began; None when it has not, or was not needed."""
+    seconds: float | None = None
+    """Wall time of the training; of the earlier one when reused; None until it is over."""
+    metrics: dict[str, float | None] = {}
+    """The newest value of each metric."""
+
+    @property
+    def is_over(self) -> bool:
+        """Its result is there."""
+        return self.status in ("finished", "reused")
+
+    @property
+    def reused(self) -> bool:
+        """Its result was taken from the store."""
+        return self.status == "reused"
+
+    @property
+    def top1(self) -> float | None:
+        """Percent of the validation images that the stage's result answers rightly; None until measured."""
+        return self.metrics.get("top1")
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps done, 0 to 1."""
+        return 1.0 if self.is_over else self.step / self.steps if self.steps else 0.0
+
+
+class Artifact(Struct, frozen=True, kw_only=True):
+    """A file of the result."""
+
+    subject: str
+    """``baseline`` or ``deployed``."""
+    kind: str
+    """``checkpoint`` or ``onnx``."""
+    path: str
+    """Relative to the store."""
+    bytes: int
+    sha256: str
+
+
+class RunState(Struct, frozen=True, kw_only=True):
+    """Everything about a run but its curves."""
+
+    status: Status = Status.QUEUED
+    """As far as the log knows; ``Run.state`` turns a dead run's into ``lost``."""
+    started_s: float | None = None
+    ended_s: float | None = None
+    updated_s: float | None = None
+    """Time of the newest event."""
+    pid: int | None = None
+    host: str = ""
+    device: str = ""
+    stages: tuple[StageState, ...] = ()
+    """The baseline, then each stage."""
+    index: int | None = None
+    """The entry of ``stages`` at work; None before the first and after the last."""
+    activity: str = ""
+    """What is going on beside training, in a few words; empty while a stage trains."""
+    baseline: Report = Report()
+    deployed: Report = Report()
+    operators: dict[str, dict[str, int]] = {}
+    """Operators of the executed graph by type, of ``baseline`` and of ``deployed``."""
+    artifacts: tuple[Artifact, ...] = ()
+    notes: tuple[str, ...] = ()
+    failure: str = ""
+    """Why it failed, in one sentence."""
+
+    def after(self, event: e.AnyEvent) -> "RunState":
+        """Give the state once this event has happened."""
+        return msgspec.structs.replace(self._fold(event), updated_s=event.time_s)
+
+    def _fold(self, event: e.AnyEvent) -> "RunState":
+        change = msgspec.structs.replace
+        match event:
+            case e.RunStarted():
+                stages = tuple(StageState(stage=p.stage, key=p.key, epochs=p.epochs) for p in event.plan)
+                return change(
+                    self, status=Status.RUNNING, started_s=event.time_s, pid=event.pid, host=event.host,
+                    device=event.device, stages=stages, activity="preparing",
+                )  # fmt: skip
+            case e.Waited():
+                return change(self, activity=event.reason)
+            case e.Downloaded():
+                share = f" {event.done / event.total:.0%}" if event.total else ""
+                return change(self, activity=f"downloading{share}")
+            case e.StageStarted():
+                state = self._with(event.index, status="running", steps=event.steps, started_s=event.time_s)
+                return change(state, index=event.index, activity="")
+            case e.StageReused():
+                return self._with(event.index, status="reused", seconds=event.seconds, metrics=event.metrics)
+            case e.Progressed():
+                return self._with(event.index, step=event.step, metrics=self._merged(event.index, event.metrics))
+            case e.EpochFinished():
+                merged = self._merged(event.index, event.metrics)
+                return self._with(event.index, step=event.step, epoch=event.epoch, metrics=merged)
+            case e.StageFinished():
+                merged = self._merged(event.index, event.metrics)
+                state = self._with(event.index, status="finished", seconds=event.seconds, metrics=merged)
+                return change(state, index=None)
+            case e.Noted():
+                return change(self, notes=(*self.notes, event.text))
+            case e.ModelLowered():
+                return change(self, activity="lowering", operators=self.operators | {event.subject: event.operators})
+            case e.ArtifactWritten():
+                artifact = Artifact(
+                    subject=event.subject,
+                    kind=event.kind,
+                    path=event.path,
+                    bytes=event.bytes,
+                    sha256=event.sha256,
+                )
+                return change(self, artifacts=(*self.artifacts, artifact))
+            case e.Measuring():
+                return change(self, activity=f"measuring {event.what}", index=None)
+            case e.AccuracyMeasured():
+                return self._reported(event.subject, accuracy=event.accuracy)
+            case e.SizeMeasured():
+                return self._reported(event.subject, size=event.size)
+            case e.LatencyMeasured():
+                report: Report = getattr(self, event.subject)
+                latency = report.latency | {event.latency.runtime: event.latency}
+                return self._reported(event.subject, latency=latency)
+            case e.RunFinished():
+                return self._ended(event, Status.FINISHED)
+            case e.RunFailed():
+                return change(self._ended(event, Status.FAILED), failure=event.reason)
+            case e.RunStopped():
+                return self._ended(event, Status.STOPPED)
+            case _:
+                assert_never(event)
+
+    def _ended(self, event: e.AnyEvent, status: Status) -> "RunState":
+        index = None if status is Status.FINISHED else self.index
+        return msgspec.structs.replace(self, status=status, ended_s=event.time_s, activity="", index=index)
+
+    def _with(self, index: int, **changes: object) -> "RunState":
+        stages = list(self.stages)
+        stages[index] = msgspec.structs.replace(stages[index], **changes)
+        return msgspec.structs.replace(self, stages=tuple(stages))
+
+    def _merged(self, index: int, metrics: dict[str, float | None]) -> dict[str, float | None]:
+        return self.stages[index].metrics | metrics
+
+    def _reported(self, subject: str, **changes: object) -> "RunState":
+        report = msgspec.structs.replace(getattr(self, subject), **changes)
+        return msgspec.structs.replace(self, **{subject: report})
+
+    @property
+    def progress(self) -> float:
+        """Share of all epochs done, 0 to 1; reused stages count as done."""
+        total = sum(stage.epochs for stage in self.stages)
+        if self.status is Status.FINISHED:
+            return 1.0
+        return sum(stage.epochs * stage.progress for stage in self.stages) / total if total else 0.0
+
+    def stage_eta_s(self, now_s: float) -> float | None:
+        """Seconds until the stage at work ends, from the time its steps took; None while unknown."""
+        if self.index is None:
+            return None
+        stage = self.stages[self.index]
+        if not stage.step or stage.started_s is None or self.updated_s is None:
+            return None
+        per_step = (self.updated_s - stage.started_s) / stage.step
+        return max(0.0, per_step * (stage.steps - stage.step) - (now_s - self.updated_s))
+
+    def eta_s(self, now_s: float) -> float | None:
+        """Seconds until the last stage ends, assuming epochs to come cost what the present ones do."""
+        remaining = self.stage_eta_s(now_s)
+        if remaining is None or self.index is None:
+            return None
+        stage = self.stages[self.index]
+        assert stage.started_s is not None
+        assert self.updated_s is not None
+        per_epoch = (self.updated_s - stage.started_s) / stage.step * stage.steps / max(1, stage.epochs)
+        pending = sum(later.epochs for later in self.stages[self.index + 1 :] if not later.is_over)
+        return remaining + per_epoch * pending
+
+
+class History:
+    """The curves of a run: every metric against the epochs of the whole recipe.
+
+    The x axis counts epochs from the start of the baseline; ``borders`` tells where each stage begins.
+    """
+
+    def __init__(self) -> None:
+        self.series: dict[str, tuple[list[float], list[float]]] = {}
+        """By name of the metric: epochs, values. Values that are not finite are NaN."""
+        self.borders: list[float] = []
+        """Epoch at which each entry of the plan begins."""
+        self._epochs: list[int] = []
+        self._steps: list[int] = []
+
+    def add(self, event: e.AnyEvent) -> bool:
+        """Take up an event; tells whether a curve changed."""
+        match event:
+            case e.RunStarted():
+                self._epochs = [plan.epochs for plan in event.plan]
+                self._steps = [0] * len(self._epochs)
+                self.borders = [float(sum(self._epochs[:index])) for index in range(len(self._epochs))]
+                return True
+            case e.StageStarted():
+                self._steps[event.index] = event.steps
+                return False
+            case e.Progressed():
+                steps = self._steps[event.index]
+                share = event.step / steps if steps else 0.0
+                return self._put(event.index, share * self._epochs[event.index], event.metrics)
+            case e.EpochFinished():
+                return self._put(event.index, event.epoch, event.metrics)
+            case _:
+                return False
+
+    def _put(self, index: int, epoch: float, metrics: dict[str, float | None]) -> bool:
+        for name, value in metrics.items():
+            xs, ys = self.series.setdefault(name, ([], []))
+            xs.append(self.borders[index] + epoch)
+            ys.append(math.nan if value is None else value)
+        return bool(metrics)

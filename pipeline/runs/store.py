@@ -1,0 +1,273 @@
+"""Runs on disk: a folder per run, found by id or name; nothing is held in memory.
+
+    STORE/runs/ID/     recipe.toml environment.json events.jsonl log.txt run.lock summary.json artifacts/
+    STORE/stages/KEY/  the trained result of one stage, shared by every run whose recipe begins alike
+
+A run is alive exactly while a process holds its ``run.lock``; the kernel lets go of it on any death.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline import files, recipe
+from pipeline.errors import CorruptRun, PipelineError, RunNotFound, RunStoreError
+from pipeline.events import AnyEvent
+from pipeline.options import suggest
+from pipeline.recipe import Recipe
+from pipeline.runs import log
+from pipeline.runs.state import History, RunState, Status
+
+
+class Run:
+    """One run: its folder, and what can be read there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        """The folder's name: date, time, the recipe's name and four random letters."""
+        return self.folder.name
+
+    @property
+    def store(self) -> Path:
+        """The store's folder."""
+        return self.folder.parent.parent
+
+    @property
+    def events_path(self) -> Path:
+        """The event log."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        """What the pipeline process and its libraries printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held by the pipeline process as long as it lives."""
+        return self.folder / "run.lock"
+
+    @property
+    def stop_path(self) -> Path:
+        """Stands there once a person asked the run to stop."""
+        return self.folder / "stop"
+
+    def recipe(self) -> Recipe:
+        """Read the recipe.
+
+        Raises:
+            RecipeError: it does not fit this version.
+        """
+        return recipe.load(self.folder / "recipe.toml")
+
+    def events(self, offset: int = 0) -> tuple[list[AnyEvent], int]:
+        """Read the events from a byte offset on; returns them and the new offset.
+
+        Raises:
+            CorruptRun: a line is not an event.
+        """
+        return log.read(self.events_path, offset)
+
+    def is_alive(self) -> bool:
+        """Tell whether a process holds the lock."""
+        try:
+            descriptor = os.open(self.lock_path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def state(self) -> RunState:
+        """Fold the whole log; a run that is neither over nor alive is ``lost``.
+
+        Raises:
+            CorruptRun: a line is not an event.
+        """
+        summary = self.folder / "summary.json"
+        if summary.exists():
+            try:
+                return msgspec.json.decode(summary.read_bytes(), type=RunState)
+            except msgspec.DecodeError:
+                pass  # the log below is the truth; the summary only saves reading it
+        # Asked before the log is read: a run that ends in between has then written its last event.
+        alive = self.is_alive()
+        state = RunState()
+        for event in self.events()[0]:
+            state = state.after(event)
+        return self.settle(state, alive=alive)
+
+    def settle(self, state: RunState, *, alive: bool) -> RunState:
+        """Turn the state of a run whose process is gone without a last word into ``lost``."""
+        if state.status.is_over or alive:
+            return state
+        return msgspec.structs.replace(state, status=Status.LOST, activity="")
+
+    def history(self) -> History:
+        """Collect the curves."""
+        history = History()
+        for event in self.events()[0]:
+            history.add(event)
+        return history
+
+    def describe(self) -> dict[str, Any]:
+        """Give everything a program wants to know, as plain values (``show --json``)."""
+        document = self.recipe().document()
+        state = self.state()
+        return {
+            "id": self.id,
+            "name": document["name"],
+            "status": state.status.value,
+            "recipe": document,
+            "stages": [
+                {
+                    "stage": stage.stage, "key": stage.key, "status": stage.status, "reused": stage.reused,
+                    "top1": stage.top1, "seconds": stage.seconds, "epochs": stage.epochs,
+                    "sparsity": stage.metrics.get("sparsity"),
+                }
+                for stage in state.stages
+            ],
+            "baseline": _numbers(state, "baseline"),
+            "deployed": _numbers(state, "deployed"),
+            "artifacts": [
+                {**msgspec.to_builtins(artifact), "path": str(self.store / artifact.path)}
+                for artifact in state.artifacts
+            ],
+            "operators": state.operators,
+            "notes": list(state.notes),
+            "failure": state.failure,
+            "device": state.device,
+            "started_s": state.started_s,
+            "ended_s": state.ended_s,
+            "folder": str(self.folder),
+        }  # fmt: skip
+
+
+class RunStore:
+    """All runs below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().resolve()
+        self.runs_folder = self.folder / "runs"
+        self.stages_folder = self.folder / "stages"
+
+    def create(self, recipe: Recipe) -> tuple[Run, int]:
+        """Make the folder of a new run and take its lock.
+
+        Returns:
+            The run, and the descriptor that holds its lock: hand it to the pipeline process, or close it.
+
+        Raises:
+            RunStoreError: the store cannot be written.
+        """
+        slug = re.sub(r"[^a-z0-9]+", "-", recipe.name.lower()).strip("-")[:40].rstrip("-") or "run"
+        run = Run(self.runs_folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{slug}-{uuid.uuid4().hex[:4]}")
+        try:
+            run.folder.mkdir(parents=True)
+            descriptor = os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # The recipe comes last: a folder without one is not listed, so no reader meets a run without its lock.
+            files.write_text(run.folder / "recipe.toml", recipe.to_toml())
+        except OSError as error:
+            raise RunStoreError(f"the store {str(self.folder)!r} cannot be written: {error.strerror}.") from error
+        return run, descriptor
+
+    def runs(self) -> list[Run]:
+        """List the runs, newest first."""
+        if not self.runs_folder.is_dir():
+            return []
+        folders = (folder for folder in self.runs_folder.iterdir() if (folder / "recipe.toml").exists())
+        return [Run(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+
+    def open(self, name: str) -> Run:
+        """Find a run by its id, a unique beginning or ending of it, the recipe's name (the newest), or ``last``.
+
+        Raises:
+            RunNotFound: says the nearest id.
+        """
+        runs = self.runs()
+        if name == "last" and runs:
+            return runs[0]
+        exact = [run for run in runs if run.id == name]
+        near = [run for run in runs if name and (run.id.startswith(name) or run.id.endswith(name))]
+        if exact or len(near) == 1:
+            return (exact or near)[0]
+        named = [run for run in runs if _name(run) == name]
+        if named:
+            return named[0]
+        if near:
+            raise RunNotFound(f"{name!r} fits {len(near)} runs: {', '.join(run.id for run in near[:5])}.")
+        if not runs:
+            raise RunNotFound(f"there is no run {name!r}: the store {str(self.folder)!r} is empty.")
+        raise RunNotFound(f"there is no run {name!r}; {suggest(name, [run.id for run in runs[:8]])}")
+
+    def delete(self, run: Run) -> None:
+        """Remove the folder of a run that is over; shared stage results stay.
+
+        Raises:
+            RunStoreError: the run is alive, or its folder cannot be removed.
+        """
+        if run.is_alive():
+            raise RunStoreError(f"the run {run.id} is still alive; stop it first.")
+        try:
+            shutil.rmtree(run.folder)
+        except OSError as error:
+            raise RunStoreError(f"the run {run.id} cannot be removed: {error.strerror}.") from error
+
+    def has_stage(self, key: str) -> bool:
+        """Tell whether the trained result of that key lies in the store."""
+        return (self.stages_folder / key / "result.json").exists()
+
+
+def _name(run: Run) -> str:
+    try:
+        return run.recipe().name
+    except PipelineError:
+        return ""
+
+
+def _numbers(state: RunState, subject: str) -> dict[str, Any]:
+    report = getattr(state, subject)
+    accuracy, size = report.accuracy, report.size
+    return {
+        "top1": accuracy.top1 if accuracy else None,
+        "top1_interval": list(accuracy.interval) if accuracy else None,
+        "correct": accuracy.correct if accuracy else None,
+        "total": accuracy.total if accuracy else None,
+        "agreement": accuracy.agreement if accuracy else None,
+        "size_bytes": size.size_bytes if size else None,
+        "num_parameters": size.num_parameters if size else None,
+        "num_nonzero": size.num_nonzero if size else None,
+        "latency": {name: msgspec.to_builtins(latency) for name, latency in report.latency.items()},
+    }
+
+
+def read_environment(run: Run) -> dict[str, Any]:
+    """Read what the pipeline process wrote about its surroundings; empty when it never began.
+
+    Raises:
+        CorruptRun: the file cannot be read.
+    """
+    path = run.folder / "environment.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise CorruptRun(f"{path} cannot be read: {error}.") from None
+    return found

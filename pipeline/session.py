@@ -1,0 +1,123 @@
+"""What a stage may use: train, calibrate, ask the teacher, tell a person something."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline import events
+from pipeline.errors import RunStopped
+from pipeline.recipe import Training
+from pipeline.runs.store import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pipeline.engine.distillation import Loss
+    from pipeline.engine.task import ImageClassification
+
+
+@dataclass(kw_only=True)
+class Session:
+    """The surroundings of one stage of one run."""
+
+    run: Run
+    """The run that the stage belongs to."""
+    index: int
+    """Place in the plan; 0 is the baseline."""
+    task: "ImageClassification"
+    """The data, the loss and the metric."""
+    settings: Training
+    """How every stage trains."""
+    emit: Callable[[events.AnyEvent], None]
+    """Put a fact on record."""
+    make_teacher: Callable[[], "nn.Module"]
+    """Load the trained baseline."""
+    stop_requested: Callable[[], bool]
+    """A signal or a person asked the run to stop."""
+
+    def fit(
+        self,
+        model: "nn.Module",
+        *,
+        epochs: int,
+        learning_rate: float,
+        loss: "Loss | None" = None,
+        before_step: Callable[[float], None] | None = None,
+        freeze_after: float = 0.6,
+    ) -> None:
+        """Train a network in place; see ``pipeline.engine.training.fit``.
+
+        Raises:
+            StageError: the loss is no longer finite.
+        """
+        from pipeline.engine import training
+
+        self.emit(events.StageStarted(index=self.index, steps=epochs * self.task.steps_per_epoch))
+        training.fit(
+            model,
+            self.task,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            settings=self.settings,
+            watcher=_Reporter(self),
+            loss=loss,
+            before_step=before_step,
+            freeze_after=freeze_after,
+        )
+
+    def calibrate(self, model: "nn.Module") -> None:
+        """Set the ranges of a prepared network's activations from training images, without training."""
+        from pipeline.engine import training
+
+        training.calibrate(model, self.task)
+
+    def teacher(self) -> "nn.Module":
+        """Give the trained FP32 baseline, in evaluation mode."""
+        return self.make_teacher()
+
+    def note(self, text: str) -> None:
+        """Tell a person something, in one sentence."""
+        self.emit(events.Noted(text=text))
+
+
+class _Reporter:
+    """Turns what the training loop tells into events, and a wish to stop into ``RunStopped``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def checkpoint_stop(self) -> None:
+        if self._session.stop_requested():
+            raise RunStopped
+
+    def progressed(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._session.emit(events.Progressed(index=self._session.index, step=step, metrics=dict(metrics)))
+
+    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        self._session.emit(
+            events.EpochFinished(index=self._session.index, epoch=epoch, step=step, metrics=dict(metrics))
+        )
+
+
+class StopRequest:
+    """Whether a person asked a run to stop: by a signal, or by the file ``stop`` in its folder."""
+
+    look_every_s = 0.2
+    """The folder may lie on a network disk; a step may take a millisecond."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.stop_path
+        self._looked_s = 0.0
+        self._found = False
+
+    def signalled(self) -> None:
+        """Remember a signal."""
+        self._found = True
+
+    def __call__(self) -> bool:
+        """Tell whether the wish is on record by now."""
+        if not self._found and time.monotonic() - self._looked_s >= self.look_every_s:
+            self._looked_s = time.monotonic()
+            self._found = self._path.exists()
+        return self._found

@@ -1,0 +1,25 @@
+"""What every test may rely on: an empty home, one torch thread, no run left behind."""
+
+from pathlib import Path
+
+import pytest
+
+real_data = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep a test away from the developer's own store, presets and caches."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PQD_WORKBENCH_STORE", "PQD_WORKBENCH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Give the folder of real data, where a machine has it."""
+    if not real_data.is_dir():
+        pytest.skip("the folder of real data is not on this machine")
+    return real_data

@@ -1,0 +1,81 @@
+from typing import Annotated, Literal
+
+import pytest
+from msgspec import Meta, Struct
+
+from pipeline.errors import RecipeError
+from pipeline.options import Option, build, options_of
+
+
+class Fruit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    weight: Annotated[float, Meta(gt=0, le=5, description="how heavy", extra={"unit": "kg"})] = 1.0
+    count: Annotated[int, Meta(ge=1)] | None = None
+    colour: Annotated[Literal["red", "green"], Meta(description="what it looks like")] = "red"
+    source: Annotated[str, Meta(extra={"path": True})]
+    scale: tuple[float, ...] | None = None
+    ripe: bool = False
+
+
+def option(name: str) -> Option:
+    return next(option for option in options_of(Fruit) if option.name == name)
+
+
+def test_an_option_knows_what_its_declaration_says():
+    weight = option("weight")
+    assert (weight.kind, weight.default, weight.minimum, weight.maximum) == ("float", 1.0, 0, 5)
+    assert (weight.open_minimum, weight.open_maximum, weight.help, weight.unit) == (True, False, "how heavy", "kg")
+    assert option("colour").choices == ("red", "green")
+    assert option("count").optional
+    assert option("source").required
+    assert option("source").is_path
+    assert option("scale").items == "float"
+
+
+def test_what_is_allowed_is_said_in_words():
+    assert option("weight").allowed() == "a number above 0 and at most 5"
+    assert option("count").allowed() == "a whole number at least 1, or nothing"
+    assert option("colour").allowed() == "one of red, green"
+    assert option("ripe").allowed() == "true or false"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("weight", " 2.5 ", 2.5),
+        ("count", "3", 3),
+        ("count", "", None),
+        ("colour", "green", "green"),
+        ("ripe", "yes", True),
+        ("scale", "[0.5, 1]", [0.5, 1.0]),
+    ],
+)
+def test_a_typed_text_becomes_a_value(name, text, value):
+    assert option(name).parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("weight", "0"), ("weight", "nan"), ("weight", "heavy"), ("count", "1.5"), ("colour", "blue"), ("ripe", "maybe")],
+)
+def test_an_illegal_text_is_refused_with_what_is_allowed(name, text):
+    with pytest.raises(RecipeError, match=option(name).allowed()):
+        option(name).parse(text)
+
+
+def test_a_record_is_built_from_decoded_values():
+    fruit = build(Fruit, {"source": "x", "weight": 2, "scale": [1, 2]}, where="fruit")
+    assert fruit == Fruit(source="x", weight=2.0, scale=(1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"source": "x", "wieght": 1.0}, r"fruit\.wieght is not an option here; did you mean 'weight'\?"),
+        ({"source": "x", "weight": 6}, r"fruit\.weight is 6; it must be a number above 0 and at most 5\."),
+        ({"source": "x", "count": True}, r"fruit\.count is True; it must be a whole number"),
+        ({}, r"fruit\.source is missing; it must be a text\."),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_key_path(values, message):
+    with pytest.raises(RecipeError, match=message):
+        build(Fruit, values, where="fruit")

@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline import presets, recipe
+from pipeline.errors import RecipeError
+
+whole = """
+name = "pqd"
+backbone = "resnet20"
+dataset = { name = "npz", path = "data/x.npz" }
+seed = 3
+
+[baseline]
+checkpoint = "w.th"
+
+[training]
+batch_size = 64
+
+[[stages]]
+stage = "prune"
+sparsity = 0.8
+epochs = 2
+
+[[stages]]
+stage = "quantize"
+epochs = 3
+
+[[stages]]
+stage = "distill"
+temperature = 2.0
+epochs = 3
+
+[measure]
+threads = 2
+"""
+
+
+def read(text: str, *overrides: str) -> recipe.Recipe:
+    return recipe.loads(text, source="x.toml", folder=Path("/home/me"), overrides=overrides)
+
+
+def test_a_recipe_is_read_whole_and_in_order():
+    found = read(whole)
+    assert found.name == "pqd"
+    assert found.letters == "PQD"
+    assert [stage.name for stage in found.stages] == ["prune", "quantize", "distill"]
+    assert found.stages[0].sparsity == 0.8
+    assert (found.training.batch_size, found.measure.threads, found.seed) == (64, 2, 3)
+
+
+def test_relative_paths_are_resolved_against_the_recipes_folder():
+    found = read(whole)
+    assert found.dataset.path == "/home/me/data/x.npz"
+    assert found.baseline.checkpoint == "/home/me/w.th"
+
+
+def test_a_recipe_written_as_toml_reads_back_equal():
+    found = read(whole)
+    assert read(found.to_toml()) == found
+
+
+def test_what_a_recipe_leaves_out_has_a_default():
+    found = read('name = "n"\nbackbone = "tiny"\ndataset = "digits"')
+    assert found.stages == ()
+    assert found.baseline.epochs == 30
+    assert found.measure.runtimes == ("onnxruntime",)
+
+
+def test_an_override_replaces_what_the_file_says():
+    found = read(whole, "stages[0].sparsity=0.9", "seed=7", "name=other words", "training.batch_size = 32")
+    assert (found.stages[0].sparsity, found.seed, found.name, found.training.batch_size) == (0.9, 7, "other words", 32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"resnet20"', '"resnet2"'), r"x\.toml: backbone: no backbone is called 'resnet2'; did you mean 'resnet20'\?"),
+        (('"resnet20"', "20"), r"backbone is 20; it must be one of .*resnet20"),
+        (('name = "npz"', 'name = "nzp"'), r"dataset\.name: no dataset is called 'nzp'; did you mean 'npz'\?"),
+        (('path = "data/x.npz"', 'pth = "x"'), r"dataset\.pth is not an option here; did you mean 'path'\?"),
+        (("sparsity = 0.8", "sparsity = 1.5"), r"stages\[0\]\.sparsity is 1.5; it must be a number at least 0 and below 1"),
+        (("sparsity = 0.8", "sparcity = 0.8"), r"stages\[0\]\.sparcity is not an option here; did you mean 'sparsity'\?"),
+        (('"distill"', '"distil"'), r"stages\[2\]\.stage: no stage is called 'distil'; did you mean 'distill'\?"),
+        (('stage = "distill"\ntemperature = 2.0', 'stage = "quantize"'), r"stages\[2\] is a second 'quantize'"),
+        (('checkpoint = "w.th"', 'checkpoint = "w.th"\nepochs = 3'), "baseline has both of epochs and checkpoint"),
+        (('checkpoint = "w.th"', ""), "baseline has neither of epochs and checkpoint"),
+        (("[training]", "[trainning]"), "trainning is not part of a recipe; did you mean 'training'"),
+        (("seed = 3", "seed = -1"), "seed is -1; it must be a whole number at least 0"),
+        (('name = "pqd"', 'name = ""'), "name is ''; it must be a text on one line"),
+        (('name = "pqd"', ""), "name is missing"),
+        (("threads = 2", 'runtimes = ["tensorrt"]'), r"measure\.runtimes\[0\]: no runtime is called 'tensorrt'"),
+        (("threads = 2", "runtimes = []"), r"measure\.runtimes is empty"),
+        (("[measure]", "[measure"), r"x\.toml: not valid TOML: .*line 27"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_the_place_and_what_is_allowed(change, message):
+    with pytest.raises(RecipeError, match=message):
+        read(whole.replace(*change))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sparsity", "not of the form key.path=value"),
+        ("stages.5.sparsity=0.5", "the list holds 3, counted from 0"),
+        ("name.x=1", "goes into something that is no table"),
+    ],
+)
+def test_a_wrong_override_is_refused(override, message):
+    with pytest.raises(RecipeError, match=message):
+        read(whole, override)
+
+
+def test_a_backbone_from_outside_is_accepted_without_being_imported():
+    assert read(whole.replace('"resnet20"', '"no_such_package.nets:build"')).backbone == "no_such_package.nets:build"
+
+
+def test_an_unreadable_file_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read: No such file or directory"):
+        recipe.load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("name", presets.presets())
+def test_every_shipped_preset_is_a_legal_recipe(name):
+    found = recipe.load(presets.find(name))
+    assert found.name
+    assert read(found.to_toml()) == found
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest():
+    with pytest.raises(RecipeError, match="did you mean 'smoke'"):
+        presets.find("smok")
+
+
+def test_a_saved_preset_hides_a_shipped_one(tmp_path):
+    mine = tmp_path / "smoke.toml"
+    mine.write_text("name = 'mine'")
+    assert presets.find("smoke", tmp_path) == mine

@@ -1,0 +1,1 @@
+"""The terminal workbench: the app and the headless verbs."""

@@ -1,0 +1,8 @@
+"""Entry of ``pqd-workbench`` and of ``python -m workbench``."""
+
+import sys
+
+from workbench.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

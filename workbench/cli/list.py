@@ -1,0 +1,71 @@
+"""``list``: all runs of the store, newest first."""
+
+import argparse
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.runs.store import Run, RunStore
+from workbench import locations
+from workbench.cli import exit_codes, output, wording
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print a table, or a JSON list; a run that cannot be read stands there with the reason.
+
+    Raises:
+        RunStoreError: the store cannot be read.
+    """
+    store = RunStore(locations.store_folder(arguments.store))
+    rows = [summary(run) for run in store.runs()]
+    if arguments.json:
+        output.document(rows)
+        return exit_codes.DONE
+    if not rows:
+        output.say(f"no runs in {str(store.folder)!r}. To launch one: pqd-workbench run smoke")
+        return exit_codes.DONE
+    right = ("top-1", "to baseline", "checkpoint", "latency")
+    table = output.table("run", "stages", "status", *right, right=right)
+    for row in rows:
+        table.add_row(
+            row["id"],
+            row["stages"] or wording.NOTHING,
+            row["status_words"],
+            wording.percent(row["top1"]),
+            wording.points(row["top1_points"]),
+            wording.mib(row["size_bytes"]),
+            wording.milliseconds(row["median_ms"]),
+        )
+    output.console().print(table)
+    for row in rows:
+        if row["error"] is not None:
+            output.say(f"{row['id']}: {row['error']}")
+    return exit_codes.DONE
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Give the numbers of a run in a flat record; ``error`` says why it cannot be read, else it is None."""
+    row: dict[str, Any] = dict.fromkeys(
+        ("name", "top1", "top1_points", "size_bytes", "size_ratio", "median_ms", "runtime", "started_s", "ended_s")
+    )
+    row |= {"id": run.id, "stages": "", "status": "unreadable", "status_words": "unreadable", "error": None}
+    row["folder"] = str(run.folder)
+    try:
+        recipe, state = run.recipe(), run.state()
+    except PipelineError as error:
+        return row | {"error": str(error)}
+    deployed, versus = state.deployed, state.deployed.versus(state.baseline)
+    fastest = deployed.fastest
+    return row | {
+        "name": recipe.name,
+        "stages": recipe.letters,
+        "status": state.status.value,
+        "status_words": wording.status(state),
+        "top1": deployed.accuracy.top1 if deployed.accuracy else None,
+        "top1_points": versus.top1_points,
+        "size_bytes": deployed.size.size_bytes if deployed.size else None,
+        "size_ratio": versus.size_ratio,
+        "median_ms": fastest.median_ms if fastest else None,
+        "runtime": fastest.runtime if fastest else None,
+        "started_s": state.started_s,
+        "ended_s": state.ended_s,
+    }

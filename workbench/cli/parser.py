@@ -1,0 +1,128 @@
+"""The verbs and flags of ``pqd-workbench``, declared without importing what they do."""
+
+import argparse
+import difflib
+import re
+from typing import NoReturn
+
+from workbench.cli import exit_codes
+from workbench.locations import CONFIG_VARIABLE, STORE_VARIABLE
+
+VERBS: dict[str, str] = {
+    "run": "launch a recipe and follow it",
+    "list": "list the runs, newest first",
+    "show": "show the numbers, the recipe and the surroundings of a run",
+    "watch": "follow a run that was launched before",
+    "stop": "end a run; what its finished stages learnt is kept",
+    "export": "leave finished runs in a folder, as files that other software opens",
+    "frontier": "compare finished runs by accuracy, size and latency",
+    "presets": "list, print or copy the recipes that come with the workbench",
+}
+"""One phrase for each verb; each is a module of this package."""
+
+RUN_HELP = "an id, its beginning or ending, the name of a recipe (its newest run), or 'last'"
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong command line with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        unknown = re.match(r"argument VERB: invalid choice: '(.*?)' ", message)
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], VERBS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            message = f"there is no verb {unknown[1]!r}; {hint}Known: {', '.join(VERBS)}"
+        raise exit_codes.Refusal(f"{message}; see '{self.prog} --help'.")
+
+
+def make() -> Parser:
+    """Build the parser of the whole command line; ``verb`` is None where none is given."""
+    parser = Parser(
+        prog="pqd-workbench",
+        description="Compress neural networks: prune, quantize, distill, in any order. Without a verb the app opens.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("--store", metavar="PATH", help="folder of the runs")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for verb, phrase in VERBS.items():
+        sub = verbs.add_parser(verb, help=phrase, description=f"{phrase[0].upper()}{phrase[1:]}.", allow_abbrev=False)
+        # Suppressed: what stands before the verb holds unless it is said again after it.
+        sub.add_argument("--store", metavar="PATH", default=argparse.SUPPRESS, help="folder of the runs")
+        _declare[verb](sub)
+    return parser
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="PRESET_OR_FILE", help="the name of a preset, or a recipe file (.toml)")
+    parser.add_argument(
+        "--set", metavar="KEY.PATH=VALUE", action="append", default=[], dest="overrides",
+        help="replace a value of the recipe, as in stages.0.sparsity=0.8; may be given again",
+    )  # fmt: skip
+    parser.add_argument("--name", help="call the run so instead of by the recipe's name")
+    parser.add_argument("--seed", type=int, metavar="N", help="start of every random stream")
+    parser.add_argument("--download", action="store_true", help="let the dataset be downloaded if it is absent")
+    parser.add_argument("--detach", action="store_true", help="print the id and return at once")
+    _json(parser, "print one JSON document at the end; progress goes to stderr")
+
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    _json(parser)
+
+
+def _watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", nargs="?", default="last", help=f"{RUN_HELP} (default)")
+    _json(parser, "print one JSON document at the end; progress goes to stderr")
+
+
+def _stop(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("--no-wait", action="store_true", help="ask, and do not wait until it is over")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
+    parser.add_argument("--to", metavar="FOLDER", required=True, help="a folder named by the run's id is made here")
+    parser.add_argument(
+        "--format", metavar="FORMAT", action="append", dest="formats",
+        help="onnx or checkpoint; may be given again; default: all that the run has",
+    )  # fmt: skip
+
+
+def _frontier(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--x", choices=("size", "latency"), default="size", help="what to sort and to plot by")
+    parser.add_argument("--all", action="store_true", help="also measured runs that did not finish")
+    _json(parser)
+
+
+def _presets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="print this preset")
+    parser.add_argument("--copy", metavar="FILE", help="write the preset to a new file, to be changed")
+
+
+def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document") -> None:
+    parser.add_argument("--json", action="store_true", help=words)
+
+
+_declare = {
+    "run": _run, "list": _list, "show": _show, "watch": _watch,
+    "stop": _stop, "export": _export, "frontier": _frontier, "presets": _presets,
+}  # fmt: skip
+
+
+def _epilog() -> str:
+    codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.MEANINGS.items())
+    return (
+        f"exit codes:\n{codes}\n\nenvironment:\n"
+        f"  {STORE_VARIABLE}   folder of the runs, where --store is not given\n"
+        f"  {CONFIG_VARIABLE}  folder of the settings and of saved presets\n"
+        f"  NO_COLOR              no colours"
+    )

@@ -1,0 +1,39 @@
+"""``show``: everything about one run."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.runs.store import RunStore, read_environment
+from workbench import locations
+from workbench.cli import exit_codes, output, reporting
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the numbers, the recipe and the surroundings, or all of it as JSON.
+
+    Raises:
+        PipelineError: there is no such run, or it cannot be read.
+    """
+    run = RunStore(locations.store_folder(arguments.store)).open(arguments.run)
+    if arguments.json:
+        output.document(run.describe())
+        return exit_codes.DONE
+    reporting.report(run, run.state(), store=arguments.store)
+    output.say(f"\nrecipe\n{_indented(run.recipe().to_toml())}")
+    environment = read_environment(run)
+    if environment:
+        output.say("\nenvironment\n" + "\n".join(f"  {line}" for line in _lines(environment)))
+    return exit_codes.DONE
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}".rstrip() for line in text.rstrip().splitlines())
+
+
+def _lines(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _lines(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {value}"

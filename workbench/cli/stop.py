@@ -1,0 +1,28 @@
+"""``stop``: ask a run to end at its next step, and wait until it has."""
+
+import argparse
+import time
+
+from pipeline.runs import process
+from pipeline.runs.state import Status
+from pipeline.runs.store import RunStore
+from workbench import locations
+from workbench.cli import exit_codes, follow, output
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Ask, and wait unless told not to.
+
+    Raises:
+        PipelineError: there is no such run, or it is not alive.
+    """
+    run = RunStore(locations.store_folder(arguments.store)).open(arguments.run)
+    process.stop(run)
+    if arguments.no_wait:
+        output.say(f"the run {run.id} was asked to stop.")
+        return exit_codes.DONE
+    while run.is_alive():
+        time.sleep(follow.POLL_S)
+    state = run.state()
+    output.say(f"the run {run.id} is {state.status.value}.")
+    return exit_codes.DONE if state.status is Status.STOPPED else exit_codes.BY_STATUS[state.status]

@@ -1,0 +1,30 @@
+"""What every modal shares: esc closes it, and nothing of the screen below reacts to its keys."""
+
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+if TYPE_CHECKING:
+    from workbench.app import Workbench
+
+T = TypeVar("T")
+
+
+class Modal(ModalScreen[T]):
+    """A dialog."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "close", id="close", tooltip="Close without doing anything"),
+    ]
+
+    @property
+    def workbench(self) -> "Workbench":
+        """The app."""
+        from workbench.app import Workbench
+
+        return cast(Workbench, self.app)
+
+    def action_close(self) -> None:
+        """Close; the caller is told nothing was chosen."""
+        self.dismiss(None)

@@ -1,0 +1,240 @@
+"""A plot that sends only the rows that changed.
+
+Textual repaints a dirty widget whole, so a curve that grows by one point would send some kilobytes twice a second.
+Here the picture is kept as rows; a new one is compared with it and only the rows that differ are marked dirty.
+"""
+
+import math
+from collections.abc import Sequence
+
+from msgspec import Struct
+from rich.style import Style
+from rich.text import Text
+from textual.color import Color
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+from textual_plotext import Plot
+
+from workbench.settings import Marker
+
+plotext_markers = {"braille": "braille", "block": "hd", "ascii": "*"}
+blends = {"dim": 0.55, "rule": 0.25}
+"""Shades between the theme's background and foreground."""
+
+
+class Series(Struct, frozen=True, kw_only=True):
+    """One curve or one cloud of points."""
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    color: str
+    """A colour of the theme by its variable's name (``primary``), or one of the shades ``dim`` and ``rule``."""
+    is_line: bool = True
+    """Join the points."""
+    marker: str = ""
+    """One letter for each point; empty for the chart's own."""
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """Everything that a chart draws; equal pictures are drawn once."""
+
+    series: tuple[Series, ...] = ()
+    x_limits: tuple[float, float] = (0.0, 1.0)
+    y_limits: tuple[float, float] = (0.0, 1.0)
+    x_ticks: tuple[tuple[float, str], ...] = ()
+    y_ticks: tuple[tuple[float, str], ...] = ()
+    verticals: tuple[float, ...] = ()
+    """Where thin vertical lines stand."""
+    empty: str = ""
+    """What to say instead of drawing; empty to draw."""
+
+
+class Chart(Widget):
+    """Draws a picture."""
+
+    DEFAULT_CSS = """
+    Chart { width: 1fr; height: 1fr; }
+    """
+
+    def __init__(self, *, marker: Marker = "braille", id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._marker = plotext_markers[marker]
+        self._picture = Picture(empty="-")
+        self._rows: list[Strip] = []
+        self._drawn: tuple[Picture, Size, str] | None = None
+        self._cells: tuple[tuple[float, float], tuple[float, float], int, int] | None = None
+
+    def show(self, picture: Picture) -> None:
+        """Draw another picture; nothing is sent where it equals the present one."""
+        self._picture = picture
+        if self.is_mounted and self.size.area:
+            self._draw()
+
+    def on_resize(self) -> None:
+        """Draw at the new size."""
+        self._draw()
+
+    def on_show(self) -> None:
+        """Draw what was given while the chart was hidden."""
+        self._draw()
+
+    def on_mount(self) -> None:
+        """Draw again in the colours of another theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
+
+    def render_line(self, y: int) -> Strip:
+        """Give one row."""
+        if y < len(self._rows):
+            return self._rows[y].apply_style(self.rich_style).adjust_cell_length(self.size.width, self.rich_style)
+        return Strip.blank(self.size.width, self.rich_style)
+
+    def plain_text(self) -> str:
+        """Give the rows as they stand, without colour."""
+        return "\n".join(row.text for row in self._rows)
+
+    def cell_of(self, x: float, y: float) -> tuple[int, int] | None:
+        """Tell in which column and row of the canvas a point lies; None outside of it or before it was drawn."""
+        if self._cells is None or not (math.isfinite(x) and math.isfinite(y)):
+            return None
+        (x_low, x_high), (y_low, y_high), columns, rows = self._cells
+        if not (x_low <= x <= x_high and y_low <= y <= y_high):
+            return None
+        return _place(x, x_low, x_high, columns), _place(y, y_low, y_high, rows)
+
+    def _draw(self) -> None:
+        wanted = (self._picture, self.size, self.app.theme)
+        if self._drawn == wanted or not self.size.area:
+            return
+        self._drawn = wanted
+        rows = self._message() if self._picture.empty else self._plotted()
+        before, self._rows = self._rows, rows
+        if len(before) != len(rows):
+            self.refresh()
+            return
+        changed = [y for y, row in enumerate(rows) if row != before[y]]
+        if changed:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+
+    def _message(self) -> list[Strip]:
+        width, height = self.size
+        self._cells = None
+        lines = Text(self._picture.empty, style=Style(color=self._color("foreground").rich_color, dim=True), justify="center")
+        wrapped = lines.wrap(self.app.console, width)
+        above = max(0, (height - len(wrapped)) // 2)
+        body = [Strip(line.render(self.app.console, end="")) for line in wrapped]
+        return ([Strip.blank(width)] * above + body + [Strip.blank(width)] * height)[:height]
+
+    def _plotted(self) -> list[Strip]:
+        picture, (width, height) = self._picture, self.size
+        plot = Plot()
+        plot.plotsize(width, height)
+        plot._set_size(width, height)
+        plot.theme("textual-clear")
+        plot.axes_color("default")
+        plot.ticks_color(self._rgb("foreground"))
+        plot.xaxes(lower=True, upper=False)
+        plot.yaxes(left=True, right=False)
+        plot.xlim(*picture.x_limits)
+        plot.ylim(*picture.y_limits)
+        plot.xticks([x for x, _ in picture.x_ticks], [text for _, text in picture.x_ticks])
+        plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
+        for x in picture.verticals:
+            plot.vline(x, color=self._rgb("rule"))
+        for series in picture.series:
+            self._add(plot, series)
+        text = plot.build()
+        monitor = plot._active.monitor
+        canvas = monitor.matrix
+        self._cells = (picture.x_limits, picture.y_limits, canvas.Cols_canvas, canvas.Rows_canvas)
+        lines = Text.from_ansi(text).split("\n")[:height]
+        return [Strip(line.render(self.app.console, end="")) for line in lines]
+
+    def _add(self, plot: Plot, series: Series) -> None:
+        marker = series.marker or self._marker
+        color = self._rgb(series.color)
+        for xs, ys in _pieces(series, self._picture):
+            draw = plot.plot if series.is_line and len(xs) > 1 else plot.scatter
+            draw(xs, ys, marker=marker, color=color)
+
+    def _rgb(self, name: str) -> tuple[int, int, int]:
+        return self._color(name).rgb
+
+    def _color(self, name: str) -> Color:
+        variables = self.app.theme_variables
+        if name in blends:
+            ground = Color.parse(variables["background"])
+            return ground.blend(Color.parse(variables["foreground"]), blends[name])
+        return Color.parse(variables[name])
+
+
+def _place(value: float, low: float, high: float, cells: int) -> int:
+    # The rounding of plotext 5.3.2, so that what is computed here is the cell that it draws.
+    return math.floor(round(0.5 + (cells - 1) * (value - low) / (high - low), 8)) if high > low else 0
+
+
+def _pieces(series: Series, picture: Picture) -> list[tuple[list[float], list[float]]]:
+    """Split a curve where it has gaps; plotext raises on what is not finite, and draws beside the canvas."""
+    (x_low, x_high), (y_low, y_high) = picture.x_limits, picture.y_limits
+    pieces: list[tuple[list[float], list[float]]] = [([], [])]
+    for x, y in zip(series.xs, series.ys, strict=True):
+        if not (math.isfinite(x) and math.isfinite(y)) or not x_low <= x <= x_high:
+            pieces.append(([], []))
+            continue
+        pieces[-1][0].append(x)
+        pieces[-1][1].append(min(max(y, y_low), y_high))
+    return [piece for piece in pieces if piece[0]]
+
+
+def nice_limits(values: Sequence[float], *, least: float = 0.0) -> tuple[float, float]:
+    """Give limits on round numbers around the finite values, so that they seldom move.
+
+    Args:
+        values: what has to fit.
+        least: span that is kept at least.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    low, high = min(finite), max(finite)
+    span = max(high - low, least, abs(high) * 1e-3, 1e-9)
+    step = nice_step(span / 4)
+    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+    return (low, high) if high > low else (low - step, high + step)
+
+
+def nice_step(rough: float) -> float:
+    """Give 1, 2 or 5 times a power of ten, at least as large as asked."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999999)
+
+
+def linear_ticks(low: float, high: float, most: int = 5) -> tuple[tuple[float, str], ...]:
+    """Place labels on round numbers between two limits."""
+    step = nice_step((high - low) / max(1, most - 1))
+    digits = max(0, -math.floor(math.log10(step)))
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return tuple((place * step, _label(place * step, digits)) for place in range(first, last + 1))
+
+
+def _label(value: float, digits: int) -> str:
+    return f"{value:.0e}".replace("e-0", "e-") if value and digits > 3 else f"{value:,.{digits}f}"
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> tuple[tuple[float, str], ...]:
+    """Place labels between two powers, given as log10: at 1, 2 and 5, or only at 1 where that is too many.
+
+    Returns:
+        Places as log10, labels as the numbers themselves.
+    """
+    for factors in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        found = [
+            (math.log10(factor * 10.0**power), f"{factor * 10.0**power:g}")
+            for power in range(math.floor(low), math.ceil(high) + 1)
+            for factor in factors
+            if low - 1e-9 <= math.log10(factor * 10.0**power) <= high + 1e-9
+        ]
+        if len(found) <= most:
+            break
+    return tuple(found)

@@ -1,0 +1,42 @@
+"""The first row of every screen: the name, the four screens with their keys, and how many runs go on."""
+
+import platform
+
+from rich.text import Text
+from textual.widget import Widget
+
+tabs = (("1", "Runs"), ("2", "Compose"), ("3", "Live"), ("4", "Frontier"))
+
+
+class TopBar(Widget):
+    """Says where one is."""
+
+    DEFAULT_CSS = """
+    TopBar { height: 1; dock: top; background: $panel; }
+    """
+
+    def __init__(self, here: str) -> None:
+        super().__init__()
+        self._here = here
+        self._running = 0
+
+    def show(self, running: int) -> None:
+        """Say how many runs go on."""
+        if running != self._running:
+            self._running = running
+            self.refresh()
+
+    def render(self) -> Text:
+        """Draw the row."""
+        accent = self.app.theme_variables["primary"]
+        text = Text(" pqd-workbench  ", no_wrap=True, style="bold")
+        for key, title in tabs:
+            here = title == self._here
+            text.append(f" {key} {title} ", style=f"reverse {accent}" if here else "not bold")
+            text.append(" ")
+        running = f"{self._running} running" if self._running else ""
+        right = f"{platform.node().partition('.')[0][:16]}  {running} ".replace("   ", " ")
+        room = self.size.width - text.cell_len - len(right)
+        if room >= 0:
+            text.append(" " * room + right, style="not bold")
+        return text
