@@ -113,8 +113,24 @@ def _lower(model: "nn.Module", place: StageFolder, *, recipe: Recipe, task: "Ima
     return deployed
 
 
-def time_networks(paths: dict[str, Path], *, run: Run, recipe: Recipe, task: "ImageClassification", emit: Emit) -> None:
+def time_networks(
+    paths: dict[str, Path],
+    *,
+    run: Run,
+    recipe: Recipe,
+    task: "ImageClassification",
+    emit: Emit,
+    interrupt: Callable[[], None],
+) -> None:
     """Time the baseline and the deployed file, interleaved, in every runtime that the recipe names.
+
+    Args:
+        paths: the files, by subject.
+        run: its store's measurements take turns.
+        recipe: names the runtimes, threads and samples.
+        task: its test images are the inputs.
+        emit: puts the facts on record.
+        interrupt: called again and again; whatever it raises ends the measurement.
 
     Raises:
         MeasurementError: a runtime cannot open a file.
@@ -133,6 +149,7 @@ def time_networks(paths: dict[str, Path], *, run: Run, recipe: Recipe, task: "Im
             samples=settings.samples,
             lock_path=run.store / "measure.lock",
             waiting=lambda: emit(events.Waited(reason="waiting for another run's measurement to end")),
+            interrupt=interrupt,
         )
         for subject, numbers in measured.items():
             emit(events.LatencyMeasured(subject=subject, latency=numbers))

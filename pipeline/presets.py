@@ -1,9 +1,12 @@
 """The recipes that come with the workbench, and those that a person saved."""
 
+import re
 from pathlib import Path
 
+from pipeline import files
 from pipeline.errors import RecipeError
 from pipeline.options import suggest
+from pipeline.recipe import Recipe
 
 package = Path(__file__).parent
 shipped = next(folder for folder in (package / "_presets", package.parent / "presets") if folder.is_dir())
@@ -36,3 +39,30 @@ def find(name: str, saved: Path | None = None) -> Path:
     if name not in known:
         raise RecipeError(f"no preset is called {name!r}; {suggest(name, known)} A file needs its ending .toml.")
     return known[name]
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a preset may be called so: letters, digits, dots, dashes and underscores, no dot in front."""
+    return len(name) <= 100 and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) is not None
+
+
+def save(recipe: Recipe, name: str, saved: Path) -> Path:
+    """Write a recipe as a person's own preset; one of the same name is replaced.
+
+    Args:
+        recipe: what to keep.
+        name: see ``is_name``.
+        saved: folder of a person's own presets; made when it is not there.
+
+    Raises:
+        RecipeError: the name is not legal, or the folder cannot be written.
+    """
+    if not is_name(name):
+        raise RecipeError(f"{name!r} cannot name a preset; use letters, digits, dots, dashes and underscores.")
+    path = saved / f"{name}.toml"
+    try:
+        saved.mkdir(parents=True, exist_ok=True)
+        files.write_text(path, recipe.to_toml())
+    except OSError as error:
+        raise RecipeError(f"the preset {str(path)!r} cannot be written: {error.strerror}.") from None
+    return path

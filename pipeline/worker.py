@@ -110,8 +110,9 @@ class _Worker:
                 subject=subject,
                 emit=self._emit,
             )
-        self._check_stop()
-        deployment.time_networks(paths, run=self._run, recipe=recipe, task=self._task, emit=self._emit)
+        deployment.time_networks(
+            paths, run=self._run, recipe=recipe, task=self._task, emit=self._emit, interrupt=self._check_stop
+        )
 
     def _check_stop(self) -> None:
         if self._stop():

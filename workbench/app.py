@@ -1,13 +1,16 @@
 """The app: four screens over one feed. It shows what lies in the store; it owns no run."""
 
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
+from textual.screen import Screen
 from textual.signal import Signal
 from textual.theme import Theme
 
@@ -44,14 +47,14 @@ class Workbench(App[None]):
 
     TITLE = "pqd-workbench"
     CSS_PATH = "app.tcss"
-    MODES: ClassVar = {
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "runs": RunsScreen,
         "compose": ComposeScreen,
         "live": LiveScreen,
         "frontier": FrontierScreen,
     }
     DEFAULT_MODE = "runs"
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (110, "-wide")]
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - not a class variable upstream
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "switch_mode('runs')", "Runs", id="runs", show=False, tooltip="What do I have, what is going on?"),
         Binding("2", "switch_mode('compose')", "Compose", id="compose", show=False, tooltip="Put a recipe together"),
@@ -82,8 +85,9 @@ class Workbench(App[None]):
         """The followed run has new curves or printed something."""
         self.feed = Feed(store, self.post_message, self.settings)
         """The reader of the store."""
+        self._launched: str | None = None
         self.register_theme(calm)
-        if "TEXTUAL_THEME" not in __import__("os").environ:
+        if "TEXTUAL_THEME" not in os.environ:
             self.theme = calm.name
 
     def on_mount(self) -> None:
@@ -121,17 +125,22 @@ class Workbench(App[None]):
         """Tell the screens."""
         self.views_changed.publish(None)
 
+    def watch_launched(self, run_id: str) -> None:
+        """Look at a run that was just launched."""
+        self._launched = run_id
+        self.feed.look()
+
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Show one sentence in a corner."""
         self.notify(text, markup=False, severity="error" if is_error else "information", timeout=8)
 
     def on_runs_changed(self, message: RunsChanged) -> None:
         """Take up what the feed saw."""
-        first = self.views is None
         self.views = {view.id: view for view in message.views}
         self.marked &= set(self.views)
-        if first and (running := sum(view.is_running for view in message.views)):
-            self.say(f"{running} run{'s are' if running > 1 else ' is'} going on; shown as it stands.")
+        if self._launched in self.views:
+            self.selected, self._launched = self._launched, None
+            self.switch_mode("live")
         if self.view(self.selected) is None:
             running_first = sorted(message.views, key=lambda view: not view.is_running)
             self.set_reactive(Workbench.selected, running_first[0].id if running_first else None)

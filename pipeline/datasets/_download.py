@@ -39,9 +39,7 @@ def fetch(url: str, path: Path, *, checksum: str, progress: Callable[[int, int],
             if done < total:
                 raise DatasetError(f"{url} broke off after {done} of {total} bytes: try again.")
             if digest.hexdigest() != checksum:
-                raise DatasetError(
-                    f"{url} has the MD5 {digest.hexdigest()} where {checksum} is published: try again."
-                )
+                raise DatasetError(f"{url} has the MD5 {digest.hexdigest()} where {checksum} is published: try again.")
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise DatasetError(f"{url} could not be fetched into {str(path.parent)!r}: {reason}.") from None

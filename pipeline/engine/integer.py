@@ -1,7 +1,7 @@
 """The modules of a lowered network: integers in the state dict, ordinary floats between the modules.
 
-Two operators of our own, `pqd::quantize` and `pqd::dequantize`, stay whole when torch exports a network; they
-mean exactly what ONNX calls QuantizeLinear and DequantizeLinear.
+Operators of our own stay whole when torch exports a network: `pqd::quantize` and `pqd::dequantize` mean exactly
+what ONNX calls QuantizeLinear and DequantizeLinear, `pqd::global_average` what it calls GlobalAveragePool.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ BIAS_MAX = 2**30
 _library = torch.library.Library("pqd", "DEF")
 _library.define("quantize(Tensor x, Tensor scale, Tensor zero_point) -> Tensor")
 _library.define("dequantize(Tensor codes, Tensor scale, Tensor? zero_point=None) -> Tensor")
+_library.define("global_average(Tensor x) -> Tensor")
 
 
 @torch.library.impl(_library, "quantize", "CompositeExplicitAutograd")
@@ -35,10 +36,18 @@ def dequantize(codes: Tensor, scale: Tensor, zero_point: Tensor | None = None) -
     return values * scale.view(rows)
 
 
+@torch.library.impl(_library, "global_average", "CompositeExplicitAutograd")
+def global_average(x: Tensor) -> Tensor:
+    """Return the mean of each channel of `(N, C, H, W)`, `(N, C, 1, 1)`."""
+    return x.mean((2, 3), keepdim=True)
+
+
 QUANTIZE = torch.ops.pqd.quantize.default
 """The operator that becomes QuantizeLinear."""
 DEQUANTIZE = torch.ops.pqd.dequantize.default
 """The operator that becomes DequantizeLinear, axis 0."""
+GLOBAL_AVERAGE = torch.ops.pqd.global_average.default
+"""The operator that becomes GlobalAveragePool."""
 
 
 class Normalization(Leaf):

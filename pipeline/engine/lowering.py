@@ -21,6 +21,7 @@ from pipeline.engine.fake_quant import (
     weight_scale,
 )
 from pipeline.engine.integer import (
+    GLOBAL_AVERAGE,
     ChannelAffine,
     IntegerConv2d,
     IntegerLinear,
@@ -101,7 +102,9 @@ def _lower_nodes(model: fx.GraphModule) -> None:
             continue
         source = node.all_input_nodes[0]
         layer = _layer(node)
-        if tracing.does_nothing(node):
+        if tracing.is_global_average(node):
+            _average_globally(model, node)
+        elif tracing.does_nothing(node):
             node.replace_all_uses_with(source)
             model.graph.erase_node(node)
         elif isinstance(layer, FakeQuantizer):
@@ -116,6 +119,14 @@ def _lower_nodes(model: fx.GraphModule) -> None:
             grids[again] = grids[source]
         elif isinstance(layer, nn.Conv2d | nn.Linear):
             _lower_layer(model, node, layer, grids.get(source))
+
+
+def _average_globally(model: fx.GraphModule, node: fx.Node) -> None:
+    """Call the pooling by a name that ONNX knows: torch exports it as a mean and a gather, which stay float."""
+    with model.graph.inserting_after(node):
+        average = model.graph.call_function(GLOBAL_AVERAGE, (node.args[0],))
+    node.replace_all_uses_with(average)
+    model.graph.erase_node(node)
 
 
 def _lower_layer(model: fx.GraphModule, node: fx.Node, layer: nn.Conv2d | nn.Linear, grid: str | None) -> None:

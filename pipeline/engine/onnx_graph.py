@@ -4,11 +4,13 @@ The file holds QuantizeLinear and DequantizeLinear around float operators (QDQ),
 own INT8 kernels. Weight codes lie in it once, as int8.
 """
 
+import contextlib
+import logging
 import os
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +78,7 @@ def operators(path: Path) -> Counter[str]:
 def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:
     # A batch of one would be taken for a constant.
     batch = torch.zeros((2, *example.shape[1:]), dtype=example.dtype)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             program = torch.onnx.export(
                 lowered.eval(),
@@ -91,6 +92,7 @@ def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:
                 custom_translation_table={
                     integer.QUANTIZE: _quantize_linear,
                     integer.DEQUANTIZE: _dequantize_linear,
+                    integer.GLOBAL_AVERAGE: _global_average_pool,
                 },
             )
         except torch.onnx.errors.OnnxExporterError as error:
@@ -111,12 +113,30 @@ def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:
     return model
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's warnings and its log (about packages that it does without) from the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def _quantize_linear(x: Any, scale: Any, zero_point: Any) -> Any:
     return op.QuantizeLinear(x, scale, zero_point)
 
 
 def _dequantize_linear(codes: Any, scale: Any, zero_point: Any = None) -> Any:
     return op.DequantizeLinear(codes, scale, zero_point, axis=0)
+
+
+def _global_average_pool(x: Any) -> Any:
+    return op.GlobalAveragePool(x)
 
 
 def _replace_file(path: Path, content: bytes) -> None:

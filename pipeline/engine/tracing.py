@@ -96,6 +96,17 @@ def is_batch_norm(node: fx.Node) -> bool:
     return kind(node) in (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
+def is_global_average(node: fx.Node) -> bool:
+    """Tell whether a node averages each channel of an image to one value and keeps the four axes."""
+    if kind(node) is nn.AdaptiveAvgPool2d:
+        size: object = called_module(node).output_size
+    elif kind(node) is F.adaptive_avg_pool2d:
+        size = node.args[1] if len(node.args) > 1 else node.kwargs.get("output_size")
+    else:
+        return False
+    return size == 1 or (isinstance(size, tuple | list) and tuple(size) == (1, 1))
+
+
 def is_addition(node: fx.Node) -> bool:
     """Tell whether a node adds two activations (not a constant, not sizes)."""
     operands = node.all_input_nodes

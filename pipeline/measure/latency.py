@@ -158,7 +158,7 @@ def _ask(request: Request, folder: Path, lock: int, interrupt: Callable[[], None
         raise MeasurementError(f"the process that measures latency was killed by signal {-process.returncode}.")
     if process.returncode > 0:
         lines = errors.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise MeasurementError(f"latency could not be measured: {lines[-1]}")
+        raise MeasurementError(f"latency could not be measured: {lines[-1].strip()}")
     return msgspec.json.decode((folder / "answer.json").read_bytes(), type=Answer)
 
 

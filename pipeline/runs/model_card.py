@@ -48,7 +48,7 @@ def write(run: Run, state: RunState, written: Sequence[Path]) -> str:
     facts = {path.name: _facts(path) for path in written}
     parts = [
         f"# {_plain(recipe.name)}",
-        f"A {_plain(recipe.backbone)} that classifies images of the dataset {_plain(recipe.dataset.name)}, {done}\n"
+        f"The backbone {_plain(recipe.backbone)} on the dataset {_plain(recipe.dataset.name)}, {done} "
         f"Made by pqd-workbench; run `{run.id}`, seed {recipe.seed}. `recipe.toml` says exactly how, `report.json` "
         "holds every number.",
         "## Numbers",
@@ -68,12 +68,13 @@ def write(run: Run, state: RunState, written: Sequence[Path]) -> str:
 def _numbers(state: RunState) -> Iterator[str]:
     base, mine = state.baseline, state.deployed
     versus = mine.versus(base)
+    points = "" if versus.top1_points is None else f"{versus.top1_points:+.2f} points"
     yield "| | baseline (FP32) | this network | difference |"
     yield "|---|---|---|---|"
-    yield f"| top-1, 95 % interval | {_top1(base)} | {_top1(mine)} | {_show(versus.top1_points, '+.2f', ' points')} |"
-    yield f"| checkpoint | {_size(base)} | {_size(mine)} | {_show(versus.size_ratio, '.2f', ' times smaller')} |"
+    yield f"| top-1, 95 % interval | {_top1(base)} | {_top1(mine)} | {points} |"
+    yield f"| checkpoint | {_size(base)} | {_size(mine)} | {_ratio(versus.size_ratio, 'smaller', 'larger')} |"
     for name in sorted(mine.latency):
-        speedup = _show(versus.speedup.get(name), ".2f", " times faster")
+        speedup = _ratio(versus.speedup.get(name), "faster", "slower")
         ours, theirs = _latency(mine.latency[name]), _latency(base.latency.get(name))
         yield f"| latency in {name}, median and p90 | {theirs} | {ours} | {speedup} |"
 
@@ -122,7 +123,7 @@ def _classes(names: Sequence[str] | None) -> Iterator[str]:
     if names is None:
         return
     yield "## Classes"
-    listed = ", ".join(f"{number} {_plain(name)}" for number, name in enumerate(names[:LISTED_CLASSES]))
+    listed = ", ".join(f"{number}: {_plain(name)}" for number, name in enumerate(names[:LISTED_CLASSES]))
     rest = len(names) - LISTED_CLASSES
     yield listed + (f", and {rest:,} more in the file's metadata under `classes`." if rest > 0 else ".")
 
@@ -169,8 +170,10 @@ def _latency(latency: Latency | None) -> str:
     return "not measured" if latency is None else f"{latency.median_ms:.3f} ms, {latency.p90_ms:.3f} ms"
 
 
-def _show(value: float | None, form: str, unit: str) -> str:
-    return "" if value is None else f"{value:{form}}{unit}"
+def _ratio(value: float | None, better: str, worse: str) -> str:
+    if value is None or value <= 0:
+        return ""
+    return f"{value:.2f} times {better}" if value >= 1 else f"{1 / value:.2f} times {worse}"
 
 
 def _plain(text: str) -> str:

@@ -21,7 +21,8 @@ def load(path: Path, *, threads: int) -> Predict:
         threads: Threads that one operator may use; operators follow one another.
 
     Raises:
-        MeasurementError: The file is absent, is no ONNX file or uses what this version cannot execute.
+        MeasurementError: The file is absent, is no ONNX file or uses what this version cannot execute; also raised by
+            a call with images that the file does not take.
     """
     import onnxruntime
 
@@ -35,18 +36,27 @@ def load(path: Path, *, threads: int) -> Predict:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but this one
-        reason = str(error).splitlines()[0]
-        raise MeasurementError(f"ONNX Runtime {version()} cannot open {str(path)!r}: {reason}.") from None
+        raise MeasurementError(f"ONNX Runtime {version()} cannot open {str(path)!r}: {_reason(error)}.") from None
     (name, *others) = [given.name for given in session.get_inputs()]
     if others:
         raise MeasurementError(f"{str(path)!r} has {len(others) + 1} inputs; a deployed network has one, the images.")
     output = session.get_outputs()[0].name
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run([output], {name: images})[0]
+        try:
+            logits: NDArray[np.float32] = session.run([output], {name: images})[0]
+        except Exception as error:
+            raise MeasurementError(
+                f"ONNX Runtime {version()} cannot execute {str(path)!r} on {images.dtype} images of shape "
+                f"{images.shape}: {_reason(error)}."
+            ) from None
         return logits
 
     return predict
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
 
 
 def version() -> str:

@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return exit_codes.DONE
+    except OSError as error:
+        place = f" {str(error.filename)!r}" if error.filename else ""
+        print(f"pqd-workbench: the system refused{place}: {error.strerror}.", file=sys.stderr)
+        return exit_codes.TROUBLE
     return code
 
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, Protocol, Self
 
 from pipeline import events as e
-from pipeline.runs.state import RunState, Status
+from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
 from workbench.cli import exit_codes, output, reporting, wording
 
@@ -61,7 +61,7 @@ def to_the_end(run: Run, arguments: argparse.Namespace) -> int:
     stream = sys.stderr if arguments.json else sys.stdout
     try:
         state = follow(run, _view(stream))
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         watch, stop = (reporting.command(arguments.store, verb, run.id) for verb in ("watch", "stop"))
         output.remark(f"detached: the run {run.id} goes on. To follow it again: {watch}\nTo end it: {stop}")
         return exit_codes.DETACHED
@@ -69,8 +69,9 @@ def to_the_end(run: Run, arguments: argparse.Namespace) -> int:
         output.document(run.describe())
     else:
         reporting.report(run, state, store=arguments.store)
-    if state.status is Status.FAILED:
-        output.remark(f"pqd-workbench: the run {run.id} failed: {state.failure} The log is {str(run.log_path)!r}.")
+    misfortune = reporting.misfortune(run, state)
+    if misfortune is not None:
+        output.remark(f"pqd-workbench: {misfortune}")
     return exit_codes.BY_STATUS[state.status]
 
 

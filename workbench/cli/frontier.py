@@ -112,7 +112,7 @@ def plot(runs: Sequence[Entry], *, x: str) -> None:
     plotext.theme("clear")
     plotext.plotsize(None, 20)
     drawn = False
-    for on_front, marker, label in ((True, "@", "@ front"), (False, "o", "o beaten by another")):
+    for on_front, marker, label in ((True, "@", "front"), (False, "o", "beaten by another")):
         chosen = [one for one in runs if one.on_front is on_front and (x == "size" or one.median_ms is not None)]
         if chosen:
             xs = [one.size_bytes / wording.MIB if x == "size" else one.median_ms for one in chosen]
@@ -121,25 +121,29 @@ def plot(runs: Sequence[Entry], *, x: str) -> None:
     if drawn:
         plotext.xlabel("checkpoint, MiB" if x == "size" else "median latency, ms")
         plotext.ylabel("top-1, %")
-        print(plotext.build())
+        output.say(plotext.uncolorize(plotext.build()))
 
 
 def _print(title: str, runs: Sequence[Entry]) -> None:
-    right = ("top-1", "to baseline", "checkpoint", "smaller", "latency", "faster")
-    table = output.table("front", "run", "stages", *right, right=right, title=output.clean(title))
+    right = ("top-1 %", "points", "MiB", "smaller", "ms", "faster")
+    table = output.table(
+        "", "run", "id", "stages", *right, right=right, whole=("id", "stages"), title=output.clean(title)
+    )
     for one in runs:
         table.add_row(
             "*" if one.on_front else "",
-            one.id if one.status == Status.FINISHED else f"{one.id} ({one.status})",
+            output.clean(one.name if one.status == Status.FINISHED else f"{one.name} ({one.status})"),
+            one.id[-4:],
             one.stages,
-            wording.percent(one.top1),
-            wording.points(one.top1_points),
-            wording.mib(one.size_bytes),
+            wording.number(one.top1, ".2f"),
+            wording.number(one.top1_points, "+.2f"),
+            wording.mib(one.size_bytes, unit=False),
             wording.ratio(one.size_ratio),
-            wording.milliseconds(one.median_ms),
+            wording.milliseconds(one.median_ms, unit=False),
             wording.ratio(one.speedup),
         )
     output.console().print(table)
+    output.say("* no other run here is as good in accuracy, size and latency and better in one of them.")
     conditions = sorted({one.conditions for one in runs if one.conditions})
     if len(conditions) == 1:
         output.say(f"latency: {conditions[0]}")

@@ -23,19 +23,20 @@ def main(arguments: argparse.Namespace) -> int:
     if not rows:
         output.say(f"no runs in {str(store.folder)!r}. To launch one: pqd-workbench run smoke")
         return exit_codes.DONE
-    right = ("top-1", "to baseline", "checkpoint", "latency")
-    table = output.table("run", "stages", "status", *right, right=right)
+    right = ("top-1 %", "points", "MiB", "ms")
+    table = output.table("run", "stages", "status", *right, right=right, whole=("stages", "status"))
     for row in rows:
         table.add_row(
             row["id"],
             row["stages"] or wording.NOTHING,
             row["status_words"],
-            wording.percent(row["top1"]),
-            wording.points(row["top1_points"]),
-            wording.mib(row["size_bytes"]),
-            wording.milliseconds(row["median_ms"]),
+            wording.number(row["top1"], ".2f"),
+            wording.number(row["top1_points"], "+.2f"),
+            wording.mib(row["size_bytes"], unit=False),
+            wording.milliseconds(row["median_ms"], unit=False),
         )
     output.console().print(table)
+    output.say("top-1 of the deployed file, points against its baseline; MiB of the checkpoint; median ms of a call.")
     for row in rows:
         if row["error"] is not None:
             output.say(f"{row['id']}: {row['error']}")

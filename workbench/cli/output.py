@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
 
@@ -27,22 +27,23 @@ def console(*, stderr: bool = False) -> "Console":
     return QuietConsole(stderr=stderr, markup=False, emoji=False, highlight=False, width=wide)
 
 
-def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> "Table":
+def table(*columns: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = (), title: str | None = None) -> "Table":
     """Make an empty table without lines.
 
     Args:
         columns: the headers.
-        right: those whose cells are aligned to the right.
+        right: those whose cells are aligned to the right and never broken.
+        whole: others whose cells are never broken.
         title: a line above; None for none.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(
-        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False, show_edge=False
-    )
+    made = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
+    made.title_style, made.collapse_padding = "bold", True
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=column in right + whole)
     return made
 
 

@@ -49,7 +49,7 @@ def numbers(state: RunState) -> "Table":
         table.add_row(label, *cells, difference)
 
     both = (base, mine)
-    row("top-1, 95 % interval", [wording.accuracy(one.accuracy) for one in both], wording.points(versus.top1_points))
+    row("top-1 [95 %]", [wording.accuracy(one.accuracy) for one in both], wording.points(versus.top1_points))
     row("same as trained", [wording.agreement(one.accuracy) for one in both])
     row(
         "checkpoint",
@@ -71,7 +71,7 @@ def numbers(state: RunState) -> "Table":
 def conditions(state: RunState) -> list[str]:
     """Say where and how the numbers were measured, and which of them not to trust."""
     lines = [
-        f"top-1: the deployed file, run by {found.runtime} on all {found.total:,} test samples."
+        f"top-1: the deployed file, run by {found.runtime} on all {found.total:,} test samples, with its 95 % interval."
         for found in (state.deployed.accuracy,)
         if found is not None
     ]
@@ -116,15 +116,23 @@ def stages(state: RunState) -> "Table":
     return table
 
 
+def misfortune(run: Run, state: RunState) -> str | None:
+    """Say in a sentence why a run came to nothing; None when it did not."""
+    if state.status is Status.FAILED:
+        reason = state.failure.rstrip(".")
+        return f"the run {run.id} failed: {reason}. What it printed is in {str(run.log_path)!r}."
+    if state.status is Status.LOST:
+        return (
+            f"the run {run.id} is lost: its process died without a word. What it printed is in {str(run.log_path)!r}."
+        )
+    return None
+
+
 def _ending(console: "Console", run: Run, state: RunState, store: str | None) -> None:
     lines = [f"{artifact.subject} {artifact.kind}: {run.store / artifact.path}" for artifact in state.artifacts]
     lines.append(f"folder: {run.folder}")
     if state.status is Status.FINISHED:
         lines.append(f"next: {command(store, 'export', run.id, '--to', 'FOLDER')}")
-    elif state.status is Status.FAILED:
-        lines += [f"failed: {state.failure}", f"log: {run.log_path}"]
-    elif state.status is Status.LOST:
-        lines += [f"lost: its process died without a word; what it printed is in {run.log_path}"]
     elif not state.status.is_over:
         lines.append(f"next: {command(store, 'watch', run.id)}")
     for line in lines:

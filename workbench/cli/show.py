@@ -19,7 +19,11 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.document(run.describe())
         return exit_codes.DONE
-    reporting.report(run, run.state(), store=arguments.store)
+    state = run.state()
+    reporting.report(run, state, store=arguments.store)
+    misfortune = reporting.misfortune(run, state)
+    if misfortune is not None:
+        output.say(misfortune)
     output.say(f"\nrecipe\n{_indented(run.recipe().to_toml())}")
     environment = read_environment(run)
     if environment:

@@ -11,6 +11,11 @@ NOTHING = "-"
 """Stands where no number is known."""
 
 
+def number(value: float | None, form: str) -> str:
+    """Write a number whose unit stands in the header."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:{form}}"
+
+
 def percent(value: float | None, digits: int = 2) -> str:
     """Write a number that is in percent already."""
     return NOTHING if value is None or not math.isfinite(value) else f"{value:.{digits}f} %"
@@ -33,17 +38,17 @@ def ratio(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}x"
 
 
-def mib(size_bytes: int | None) -> str:
-    """Write bytes in MiB, with three digits that count."""
+def mib(size_bytes: int | None, *, unit: bool = True) -> str:
+    """Write bytes in MiB; four decimals where two would leave nothing."""
     if size_bytes is None:
         return NOTHING
     value = size_bytes / MIB
-    return f"{value:.2f} MiB" if value >= 1 else f"{value:.3f} MiB" if value >= 0.1 else f"{value:.4f} MiB"
+    return f"{value:.{2 if value >= 1 else 4}f}{' MiB' if unit else ''}"
 
 
-def milliseconds(value: float | None) -> str:
+def milliseconds(value: float | None, *, unit: bool = True) -> str:
     """Write a latency."""
-    return NOTHING if value is None else f"{value:.3f} ms" if value < 10 else f"{value:.2f} ms"
+    return NOTHING if value is None else f"{value:.{3 if value < 10 else 2}f}{' ms' if unit else ''}"
 
 
 def accuracy(found: Accuracy | None) -> str:
@@ -88,7 +93,7 @@ def status(state: RunState) -> str:
     """Write the status word, and how far a run at work is."""
     if state.status is not Status.RUNNING:
         return state.status.value
-    return f"{state.status.value} {state.progress:.0%}"
+    return f"{state.status.value} {100 * state.progress:.0f} %"
 
 
 def stage_name(state: RunState, index: int) -> str:

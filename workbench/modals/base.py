@@ -21,9 +21,7 @@ class Modal(ModalScreen[T]):
     @property
     def workbench(self) -> "Workbench":
         """The app."""
-        from workbench.app import Workbench
-
-        return cast(Workbench, self.app)
+        return cast("Workbench", self.app)
 
     def action_close(self) -> None:
         """Close; the caller is told nothing was chosen."""

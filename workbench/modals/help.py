@@ -42,7 +42,7 @@ class HelpModal(Modal[None]):
 
 
 def keys_of(screen: Screen[object]) -> list[tuple[str, str, str]]:
-    """List keys, name and explanation of each binding that works on a screen now; those without a tooltip are left out."""
+    """List keys, name and explanation of each binding that works now; those without a tooltip are left out."""
     found: dict[tuple[str, str], list[str]] = {}
     for active in screen.active_bindings.values():
         if active.binding.tooltip:

@@ -28,9 +28,7 @@ class WorkbenchScreen(Screen[None]):
     @property
     def workbench(self) -> "Workbench":
         """The app."""
-        from workbench.app import Workbench
-
-        return cast(Workbench, self.app)
+        return cast("Workbench", self.app)
 
     def compose(self) -> ComposeResult:
         """Frame the body."""

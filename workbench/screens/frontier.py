@@ -34,12 +34,18 @@ class FrontierScreen(WorkbenchScreen):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "smaller", id="previous", key_display="←", tooltip="The next run to the left"),
-        Binding("right", "step(1)", "larger", id="next", key_display="→", tooltip="The next run to the right"),
-        Binding("down", "front(-1)", "front", id="front-back", show=False, tooltip="The next run of the front to the left"),
-        Binding("up", "front(1)", "front", id="front", show=False, tooltip="The next run of the front to the right"),
-        Binding("tab", "overlap", "same cell", id="overlap", priority=True, tooltip="The next run that shares this cell"),
-        Binding("x", "axis", "size/ms", id="axis", tooltip="Put size or latency on the x axis"),
+        Binding(
+            "left", "step(-1)", "step", id="previous", key_display="←→", tooltip="The next run to the left or right"
+        ),
+        Binding("right", "step(1)", "right", id="next", show=False, tooltip="The next run to the right"),
+        Binding(
+            "down", "front(-1)", "front", id="front-back", show=False, tooltip="The next run of the front to the left"
+        ),
+        Binding(
+            "up", "front(1)", "front", id="front", key_display="↑↓", tooltip="The next run of the front to the right"
+        ),
+        Binding("tab", "overlap", "cell", id="overlap", priority=True, tooltip="The next run that shares this cell"),
+        Binding("x", "axis", "axis", id="axis", tooltip="Put size or latency on the x axis"),
         Binding("f", "group", "group", id="group", tooltip="The next pair of backbone and dataset; only those compare"),
         Binding("space", "mark", "mark", id="mark", tooltip="Mark for export, or take the mark away"),
         Binding("e", "export", "export", id="export", tooltip="Export the marked runs, or this one"),

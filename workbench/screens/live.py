@@ -30,10 +30,13 @@ class LiveScreen(WorkbenchScreen):
         .tile.-second { display: none; }
         &.-wide .tile.-second { display: block; }
         &.-zoomed #charts { grid-size: 1; }
-        &.-zoomed .tile { display: none; border-title-color: $primary; }
-        &.-zoomed .tile.-zoomed { display: block; }
+        &.-zoomed .tile, &.-zoomed .tile.-second { display: none; border-title-color: $primary; }
+        &.-zoomed #charts .tile.-zoomed { display: block; }
         #numbers { height: 2; padding: 0 1; border-top: solid $panel; }
-        #log { display: none; height: 7; border-top: solid $panel; background: $background; scrollbar-size: 1 1; padding: 0 1; }
+        #log {
+            display: none; height: 7; border-top: solid $panel; background: $background;
+            scrollbar-size: 1 1; padding: 0 1;
+        }
         &.-log #log { display: block; }
         &.-wide #log { height: 12; }
         #none { display: none; height: 1fr; content-align: center middle; color: $text-muted; text-align: center; }
@@ -42,10 +45,27 @@ class LiveScreen(WorkbenchScreen):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "zoom(1)", "chart", id="zoom", priority=True, tooltip="Show the next metric alone, in the end all again"),
-        Binding("shift+tab", "zoom(-1)", "chart", id="zoom-back", show=False, priority=True, tooltip="Show the metric before alone"),
-        Binding("left,[", "step(-1)", "newer", id="newer", key_display="←", tooltip="The next newer run"),
-        Binding("right,]", "step(1)", "older", id="older", key_display="→", tooltip="The next older run"),
+        Binding(
+            "tab",
+            "zoom(1)",
+            "chart",
+            id="zoom",
+            priority=True,
+            tooltip="Show the next metric alone, in the end all again",
+        ),
+        Binding(
+            "shift+tab",
+            "zoom(-1)",
+            "chart",
+            id="zoom-back",
+            show=False,
+            priority=True,
+            tooltip="Show the metric before alone",
+        ),
+        Binding(
+            "left,[", "step(-1)", "run", id="newer", key_display="←→", tooltip="The next newer (←) or older (→) run"
+        ),
+        Binding("right,]", "step(1)", "older run", id="older", show=False, tooltip="The next older run"),
         Binding("l", "log", "log", id="log", tooltip="Show or hide what the run printed"),
         Binding("space", "pause", "pause", id="pause", tooltip="Hold the picture; the run goes on"),
         Binding("s", "stop", "stop", id="stop", tooltip="Stop this run at its next step (asks first)"),
@@ -65,7 +85,7 @@ class LiveScreen(WorkbenchScreen):
         with Grid(id="charts"):
             for place in range(len(drawing.metrics)):
                 with Vertical(classes="tile -second" if place > 1 else "tile", id=f"tile-{place}"):
-                    yield Chart(marker=marker, id=f"chart-{place}")
+                    yield Chart(marker=marker, identity=f"chart-{place}")
         yield Log(max_lines=1000, auto_scroll=True, id="log")
         yield Static(id="numbers")
 
@@ -153,7 +173,7 @@ class LiveScreen(WorkbenchScreen):
                 f"{words.milliseconds(words.median_ms(state.deployed))} ms   {over}"
             )
         if state.index is None or state.activity:
-            return state.activity or "waiting for its process"
+            return details.running_words(state, now_s)
         newest = state.stages[state.index].metrics
         parts = [
             f"lr {words.compact(newest.get('learning_rate'))}",
@@ -174,7 +194,7 @@ class LiveScreen(WorkbenchScreen):
             if tile.display:
                 tile.border_title = Content(drawing.title(metric, self._curves))
                 chart = self.query_one(f"#chart-{place}", Chart)
-                chart.show(drawing.picture(metric, self._curves, view.state, chart.size.width))
+                chart.show(drawing.picture(metric, self._curves, view.state))
 
     def watch_zoomed(self, zoomed: int | None) -> None:
         """Show one chart, or all."""
@@ -186,7 +206,9 @@ class LiveScreen(WorkbenchScreen):
     def watch_is_paused(self, is_paused: bool) -> None:
         """Say so, or catch up."""
         if is_paused:
-            self.query_one("#numbers", Static).update(Content("paused: the picture is held, the run goes on; space continues"))
+            self.query_one("#numbers", Static).update(
+                Content("paused: the picture is held, the run goes on; space continues")
+            )
             self._lines = ()
         else:
             self._tick()

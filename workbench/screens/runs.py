@@ -42,8 +42,10 @@ class RunsScreen(WorkbenchScreen):
         Binding("space", "mark", "mark", id="mark", tooltip="Mark for export, or take the mark away"),
         Binding("e", "export", "export", id="export", tooltip="Export the marked runs, or this one"),
         Binding("s", "stop", "stop", id="stop", tooltip="Stop this run at its next step (asks first)"),
-        Binding("d", "delete", "delete", id="delete", tooltip="Delete the folder of this run when it is over (asks first)"),
-        Binding("p", "presets", "presets", id="presets", tooltip="Compose from a preset"),
+        Binding(
+            "d", "delete", "delete", id="delete", tooltip="Delete the folder of this run when it is over (asks first)"
+        ),
+        Binding("p", "presets", "preset", id="presets", tooltip="Compose from a preset"),
     ]
 
     def compose_body(self) -> ComposeResult:
@@ -142,7 +144,7 @@ class RunsScreen(WorkbenchScreen):
                 self.workbench.say(str(error), is_error=True)
             self.workbench.feed.look()
 
-        detail = f"{view.name}\n{view.run.folder}\nIts folder is removed for good. Stage results that other runs share stay."
+        detail = (
+            f"{view.name}\n{view.run.folder}\nIts folder is removed for good. Stage results that other runs share stay."
+        )
         self.app.push_screen(ConfirmModal("delete this run?", detail, yes="delete", no="keep"), delete)
-
-

@@ -44,6 +44,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     y_limits: tuple[float, float] = (0.0, 1.0)
     x_ticks: tuple[tuple[float, str], ...] = ()
     y_ticks: tuple[tuple[float, str], ...] = ()
+    spans: tuple[tuple[float, float, tuple[str, ...]], ...] = ()
+    """Names below the x axis, each between two places; of its texts, longest first, the first that fits is written."""
     verticals: tuple[float, ...] = ()
     """Where thin vertical lines stand."""
     empty: str = ""
@@ -57,8 +59,8 @@ class Chart(Widget):
     Chart { width: 1fr; height: 1fr; }
     """
 
-    def __init__(self, *, marker: Marker = "braille", id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, marker: Marker = "braille", identity: str | None = None) -> None:
+        super().__init__(id=identity)
         self._marker = plotext_markers[marker]
         self._picture = Picture(empty="-")
         self._rows: list[Strip] = []
@@ -119,7 +121,9 @@ class Chart(Widget):
     def _message(self) -> list[Strip]:
         width, height = self.size
         self._cells = None
-        lines = Text(self._picture.empty, style=Style(color=self._color("foreground").rich_color, dim=True), justify="center")
+        lines = Text(
+            self._picture.empty, style=Style(color=self._color("foreground").rich_color, dim=True), justify="center"
+        )
         wrapped = lines.wrap(self.app.console, width)
         above = max(0, (height - len(wrapped)) // 2)
         body = [Strip(line.render(self.app.console, end="")) for line in wrapped]
@@ -137,15 +141,15 @@ class Chart(Widget):
         plot.yaxes(left=True, right=False)
         plot.xlim(*picture.x_limits)
         plot.ylim(*picture.y_limits)
-        plot.xticks([x for x, _ in picture.x_ticks], [text for _, text in picture.x_ticks])
+        x_ticks = [*picture.x_ticks, *_fitting(picture, width)]
+        plot.xticks([x for x, _ in x_ticks], [text for _, text in x_ticks])
         plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
         for x in picture.verticals:
             plot.vline(x, color=self._rgb("rule"))
         for series in picture.series:
             self._add(plot, series)
         text = plot.build()
-        monitor = plot._active.monitor
-        canvas = monitor.matrix
+        canvas = plot._active.monitor.matrix  # type: ignore[attr-defined]
         self._cells = (picture.x_limits, picture.y_limits, canvas.Cols_canvas, canvas.Rows_canvas)
         lines = Text.from_ansi(text).split("\n")[:height]
         return [Strip(line.render(self.app.console, end="")) for line in lines]
@@ -171,6 +175,18 @@ class Chart(Widget):
 def _place(value: float, low: float, high: float, cells: int) -> int:
     # The rounding of plotext 5.3.2, so that what is computed here is the cell that it draws.
     return math.floor(round(0.5 + (cells - 1) * (value - low) / (high - low), 8)) if high > low else 0
+
+
+def _fitting(picture: Picture, width: int) -> list[tuple[float, str]]:
+    low, high = picture.x_limits
+    columns = width - 1 - max((len(text) for _, text in picture.y_ticks), default=0)
+    found = []
+    for start, end, texts in picture.spans:
+        room = int((end - start) / (high - low) * columns) - 1
+        text = next((text for text in texts if len(text) <= room), None)
+        if text is not None:
+            found.append(((start + end) / 2, text))
+    return found
 
 
 def _pieces(series: Series, picture: Picture) -> list[tuple[list[float], list[float]]]:

@@ -31,7 +31,7 @@ metrics = (
     ),
     Metric(
         title="loss",
-        lines=(("loss", "rule", ""), ("train_loss", "dim", "train"), ("validation_loss", "primary", "validation")),
+        lines=(("loss", "dim", "⠶ train"), ("validation_loss", "primary", "─ validation")),
         newest="validation_loss",
     ),
     Metric(title="learning rate, log", lines=(("learning_rate", "primary", ""),), newest="learning_rate", log=True),
@@ -40,19 +40,21 @@ metrics = (
 
 
 def title(metric: Metric, curves: Curves) -> str:
-    """Name a chart and its newest value."""
-    _, values = curves.series.get(metric.newest, ((), ()))
-    newest = next((value for value in reversed(values) if math.isfinite(value)), None)
-    named = " ".join(f"{name}" for _, _, name in metric.lines if name)
-    parts = [metric.title, f"({named})" if named else "", words.compact(newest) if newest is not None else ""]
-    return " ".join(part for part in parts if part)
+    """Name a chart, its lines and their newest values."""
+    parts = [metric.title]
+    for name, _, label in metric.lines:
+        _, values = curves.series.get(name, ((), ()))
+        newest = next((value for value in reversed(values) if math.isfinite(value)), None)
+        if newest is not None:
+            parts.append(f"{label} {words.compact(newest)}".strip())
+    return "  ".join(parts)
 
 
-def picture(metric: Metric, curves: Curves, state: RunState, width: int) -> Picture:
-    """Draw a metric of a run, for a chart of so many columns."""
+def picture(metric: Metric, curves: Curves, state: RunState) -> Picture:
+    """Draw a metric of a run."""
     total = float(sum(stage.epochs for stage in state.stages))
     series = tuple(
-        Series(xs=xs, ys=_scaled(ys, log=metric.log), color=color)
+        Series(xs=xs, ys=_scaled(ys, log=metric.log), color=color, is_line=name != "loss")
         for name, color, _ in metric.lines
         if (xs := curves.series.get(name, ((), ()))[0]) and (ys := curves.series[name][1])
     )
@@ -64,7 +66,7 @@ def picture(metric: Metric, curves: Curves, state: RunState, width: int) -> Pict
         series=series,
         x_limits=(0.0, total),
         y_limits=(low, high),
-        x_ticks=_stage_names(state, curves, total, width),
+        spans=_names(state, curves),
         y_ticks=_y_ticks(metric, low, high),
         verticals=tuple(dict.fromkeys(border for border in curves.borders[1:] if 0 < border < total)),
     )
@@ -78,8 +80,8 @@ def _scaled(values: tuple[float, ...], *, log: bool) -> tuple[float, ...]:
 
 def _limits(metric: Metric, values: list[float]) -> tuple[float, float]:
     if metric.log:
-        low, high = math.floor(min(values)), math.ceil(max(values))
-        return float(low), float(high if high > low else low + 1)
+        floor, ceiling = math.floor(min(values)), math.ceil(max(values))
+        return float(floor), float(max(ceiling, floor + 1))
     if metric.newest == "images_per_s":
         return 0.0, nice_limits([0.0, max(values)])[1]
     if metric.newest == "top1":
@@ -97,13 +99,9 @@ def _y_ticks(metric: Metric, low: float, high: float) -> tuple[tuple[float, str]
     return tuple((float(power), f"1e{power}") for power in range(int(low), int(high) + 1, step))
 
 
-def _stage_names(state: RunState, curves: Curves, total: float, width: int) -> tuple[tuple[float, str], ...]:
-    ticks = []
-    columns = max(1, width - 8)
-    for stage, start in zip(state.stages, curves.borders, strict=False):
-        room = int(stage.epochs / total * columns) - 1
-        for text in (f"{stage.stage} {stage.epochs}", stage.stage, stage.stage[:1].upper()):
-            if len(text) <= room:
-                ticks.append((start + stage.epochs / 2, text))
-                break
-    return tuple(ticks)
+def _names(state: RunState, curves: Curves) -> tuple[tuple[float, float, tuple[str, ...]], ...]:
+    return tuple(
+        (start, start + stage.epochs, (f"{stage.stage} {stage.epochs}", stage.stage, stage.stage[0].upper()))
+        for stage, start in zip(state.stages, curves.borders, strict=False)
+        if stage.epochs and stage.stage
+    )

@@ -85,7 +85,7 @@ def outcome(view: RunView, now_s: float) -> Text:
 def running_words(state: RunState, now_s: float) -> str:
     """Say how long a run still takes and how fast it goes."""
     if state.index is None or state.activity:
-        return state.activity or "waiting for its process"
+        return state.activity or ("waiting for its process" if not state.stages else "between two stages")
     stage = state.stages[state.index]
     stage_eta, eta = state.stage_eta_s(now_s), state.eta_s(now_s)
     words_of = [f"{words.stage_words(stage)}, {words.duration(stage_eta)} left", f"run {words.duration(eta)} left"]

@@ -23,11 +23,12 @@ class RunTable(DataTable[Text]):
         & > .datatable--header-hover { background: $background; color: $text-muted; text-style: none; }
         & > .datatable--cursor { background: $panel; color: $foreground; text-style: none; }
         & > .datatable--hover { background: $background; }
+        &:focus { background-tint: transparent; }
         &:focus > .datatable--cursor { background: $primary 35%; color: $foreground; text-style: bold; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "live", id="watch", tooltip="Watch this run"),
+        Binding("enter", "select_cursor", "live", key_display="⏎", id="watch", tooltip="Watch this run"),
         Binding("j", "cursor_down", "down", id="down", show=False, tooltip="The run below"),
         Binding("k", "cursor_up", "up", id="up", show=False, tooltip="The run above"),
         Binding("g", "scroll_top", "newest", id="top", show=False, tooltip="The newest run"),

@@ -105,7 +105,10 @@ def _series(scene: Scatter, selected: str | None, marked: set[str]) -> list[Seri
     groups += [("◆", "primary", point) for point in front]
     groups += [("*", "success", point) for point in scene.points if point.view.id in marked]
     groups += [("◉", "foreground", point) for point in scene.points if point.view.id == selected]
-    drawn = [Series(xs=(p.x(scene.axis),), ys=(p.top1,), color=color, marker=mark, is_line=False) for mark, color, p in groups]
+    drawn = [
+        Series(xs=(p.x(scene.axis),), ys=(p.top1,), color=color, marker=mark, is_line=False)
+        for mark, color, p in groups
+    ]
     return ([_stairs(scene, front)] if len(front) > 1 else []) + drawn
 
 

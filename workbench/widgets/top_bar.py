@@ -18,12 +18,12 @@ class TopBar(Widget):
     def __init__(self, here: str) -> None:
         super().__init__()
         self._here = here
-        self._running = 0
+        self._going_on = 0
 
     def show(self, running: int) -> None:
         """Say how many runs go on."""
-        if running != self._running:
-            self._running = running
+        if running != self._going_on:
+            self._going_on = running
             self.refresh()
 
     def render(self) -> Text:
@@ -34,7 +34,7 @@ class TopBar(Widget):
             here = title == self._here
             text.append(f" {key} {title} ", style=f"reverse {accent}" if here else "not bold")
             text.append(" ")
-        running = f"{self._running} running" if self._running else ""
+        running = f"{self._going_on} running" if self._going_on else ""
         right = f"{platform.node().partition('.')[0][:16]}  {running} ".replace("   ", " ")
         room = self.size.width - text.cell_len - len(right)
         if room >= 0:

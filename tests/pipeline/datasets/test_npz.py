@@ -1,13 +1,10 @@
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.datasets.npz import Npz
 from pipeline.errors import DatasetError
-
-SAMPLE = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "cifar10-small.npz"
 
 
 def arrays(**changes):
@@ -151,9 +148,8 @@ def test_the_fingerprint_follows_content_and_options_and_not_the_place(tmp_path)
         Npz(path=str(path.with_name("gone.npz"))).fingerprint()
 
 
-@pytest.mark.skipif(not SAMPLE.exists(), reason=f"{SAMPLE} is not there")
-def test_real_images_are_read():
-    splits = Npz(path=str(SAMPLE), augmentation="shift-flip").load()
+def test_real_images_are_read(shared_data):
+    splits = Npz(path=str(shared_data / "cifar10-small.npz"), augmentation="shift-flip").load()
     assert splits.x_train.shape == (9000, 3, 32, 32)
     assert splits.x_test.shape == (3000, 3, 32, 32)
     assert len(splits.classes) == 10

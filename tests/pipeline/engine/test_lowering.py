@@ -1,3 +1,5 @@
+# ruff: noqa: TID253  (everything here is tested with torch)
+
 import copy
 
 import pytest

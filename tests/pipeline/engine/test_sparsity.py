@@ -1,3 +1,5 @@
+# ruff: noqa: TID253  (everything here is tested with torch)
+
 import pytest
 import torch
 from torch import nn

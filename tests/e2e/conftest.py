@@ -1,0 +1,51 @@
+"""Real training of a tiny network on real digits."""
+
+import os
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from pipeline import recipe, worker
+from pipeline.recipe import Recipe
+from pipeline.runs.store import Run, RunStore
+
+stage_tables = {
+    "P": {"stage": "prune", "sparsity": 0.6, "epochs": 2},
+    "Q": {"stage": "quantize", "epochs": 2},
+    "D": {"stage": "distill", "epochs": 2},
+}
+ordered_subsets = ["".join(letters) for count in range(4) for letters in permutations("PQD", count)]
+"""The sixteen: from nothing over PQD to DQP."""
+
+
+def make_recipe(letters: str, **changes: object) -> Recipe:
+    document = {
+        "name": letters or "baseline only",
+        "backbone": "tiny",
+        "dataset": "digits",
+        "baseline": {"epochs": 16},
+        "training": {"batch_size": 64, "device": "cpu"},
+        "stages": [stage_tables[letter] for letter in letters],
+        "measure": {"samples": 200},
+    }
+    return recipe.parse(document | changes, folder=Path("/"))
+
+
+def run_here(store: RunStore, wanted: Recipe) -> Run:
+    """Do a run in this process: the worker itself, without the cost of a new interpreter."""
+    run, lock = store.create(wanted)
+    try:
+        worker.work(run.folder, lock)
+    finally:
+        os.close(lock)
+    return run
+
+
+@pytest.fixture(scope="session")
+def all_subsets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Run all sixteen ordered subsets once, in one store."""
+    store = RunStore(tmp_path_factory.mktemp("subsets"))
+    return {letters: run_here(store, make_recipe(letters)) for letters in ordered_subsets}
+
+

@@ -1,0 +1,131 @@
+"""The pipeline process: detached, stoppable, and honest about how it ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline import events
+from pipeline.runs import process
+from pipeline.runs.state import Status
+from pipeline.runs.store import Run, RunStore
+from tests.e2e.conftest import make_recipe
+
+long = {"baseline": {"epochs": 100_000}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / "store")
+
+
+def wait_until(condition, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def is_training(run: Run) -> bool:
+    return any(isinstance(event, events.Progressed) for event in run.events()[0])
+
+
+def pid(run: Run) -> int:
+    found = run.state().pid
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def training(store):
+    """Give a run that trains for hours unless something ends it."""
+    run = process.launch(store, make_recipe("P", **long))
+    wait_until(lambda: is_training(run) or not run.is_alive())
+    assert run.is_alive(), run.log_path.read_text()
+    yield run
+    if run.is_alive():
+        os.kill(pid(run), signal.SIGKILL)
+        wait_until(lambda: not run.is_alive())
+
+
+def test_a_launched_run_is_alive_from_the_first_moment_and_finishes(store):
+    run = process.launch(store, make_recipe("Q", baseline={"epochs": 1}))
+    assert run.is_alive()
+    wait_until(lambda: not run.is_alive())
+    assert run.state().status is Status.FINISHED, run.log_path.read_text()
+    assert (run.folder / "summary.json").exists()
+    assert (run.folder / "environment.json").exists()
+    assert run.log_path.read_text() == ""
+
+
+def test_a_killed_run_is_lost(training):
+    os.kill(pid(training), signal.SIGKILL)
+    wait_until(lambda: not training.is_alive())
+    assert training.state().status is Status.LOST
+
+
+def test_a_run_asked_to_stop_ends_at_its_next_step(training):
+    process.stop(training)
+    wait_until(lambda: not training.is_alive(), 20)
+    assert training.state().status is Status.STOPPED
+
+
+def test_a_terminated_run_ends_cleanly(training):
+    os.kill(pid(training), signal.SIGTERM)
+    wait_until(lambda: not training.is_alive(), 20)
+    assert training.state().status is Status.STOPPED
+
+
+def test_a_run_outlives_the_session_that_launched_it(tmp_path):
+    """The launcher leads a session of its own, as a login shell does, and the whole session is hung up."""
+    script = (
+        "import sys, time\nfrom pipeline.runs import process\nfrom pipeline.runs.store import RunStore\n"
+        "from pathlib import Path\nfrom tests.e2e.conftest import make_recipe\n"
+        "run = process.launch(RunStore(Path(sys.argv[1])), make_recipe('P', baseline={'epochs': 100000}))\n"
+        "print(run.id, flush=True)\ntime.sleep(600)\n"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    run = RunStore(tmp_path).open(launcher.stdout.readline().strip())
+    os.killpg(launcher.pid, signal.SIGHUP)
+    launcher.wait()
+    launcher.stdout.close()
+    wait_until(lambda: is_training(run) or not run.is_alive())
+    assert run.is_alive()
+    assert psutil.Process(pid(run)).ppid() != launcher.pid
+    process.stop(run)
+    wait_until(lambda: not run.is_alive())
+    assert run.state().status is Status.STOPPED
+
+
+def test_two_runs_that_want_the_same_stage_train_it_once(store):
+    wanted = make_recipe("P", baseline={"epochs": 40})
+    runs = [process.launch(store, wanted) for _ in range(2)]
+    wait_until(lambda: not any(run.is_alive() for run in runs), 180)
+    states = [run.state() for run in runs]
+    assert [state.status for state in states] == [Status.FINISHED] * 2
+    assert sum(stage.reused for state in states for stage in state.stages) == 2
+
+
+def test_a_run_that_cannot_be_done_fails_with_one_sentence(store):
+    run = process.launch(store, make_recipe("P", backbone="vgg16_bn"))
+    wait_until(lambda: not run.is_alive())
+    state = run.state()
+    assert state.status is Status.FAILED
+    assert state.failure == (
+        "the backbone 'vgg16_bn' needs images of at least 32 pixels a side; those of the dataset 'digits' have 8."
+    )
+
+
+def test_training_that_diverges_fails_with_what_to_do(store):
+    run = process.launch(store, make_recipe("", baseline={"epochs": 3, "learning_rate": 1e9}))
+    wait_until(lambda: not run.is_alive())
+    state = run.state()
+    assert state.status is Status.FAILED
+    assert "lower learning_rate" in state.failure

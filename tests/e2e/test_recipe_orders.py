@@ -1,0 +1,120 @@
+"""Any subset of the stages in any order reaches a deployed file that computes what the trained network computes."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from safetensors.numpy import load_file
+
+from pipeline.runs.state import Status
+from tests.e2e.conftest import make_recipe, ordered_subsets, run_here
+
+quantised = [letters for letters in ordered_subsets if "Q" in letters]
+pruned = [letters for letters in ordered_subsets if "P" in letters]
+integer_operators = {"QLinearConv": 3, "QLinearAdd": 1, "QGemm": 1}
+
+
+def deployed(run, kind):
+    (artifact,) = [found for found in run.state().artifacts if (found.subject, found.kind) == ("deployed", kind)]
+    return run.store / artifact.path
+
+
+def trained(run):
+    return load_file(run.store / "stages" / run.state().stages[-1].key / "weights.safetensors")
+
+
+@pytest.mark.parametrize("letters", ordered_subsets, ids=lambda letters: letters or "none")
+class TestEveryOrderedSubset:
+    def test_it_finishes_with_all_three_numbers(self, all_subsets, letters):
+        state = all_subsets[letters].state()
+        assert state.status is Status.FINISHED, state.failure
+        assert state.deployed.accuracy.total == 360
+        assert state.deployed.size.size_bytes == deployed(all_subsets[letters], "checkpoint").stat().st_size
+        assert state.deployed.latency["onnxruntime"].samples >= 200
+        assert state.baseline.latency["onnxruntime"].samples >= 200
+
+    def test_the_deployed_file_agrees_with_the_trained_network(self, all_subsets, letters):
+        assert all_subsets[letters].state().deployed.accuracy.agreement >= 0.995
+
+    def test_it_learnt_something(self, all_subsets, letters):
+        # Ten classes: guessing is right one time in ten.
+        assert all_subsets[letters].state().deployed.accuracy.top1 > 50
+
+
+@pytest.mark.parametrize("letters", quantised)
+class TestQuantised:
+    def test_every_layer_runs_on_integers(self, all_subsets, letters):
+        operators = all_subsets[letters].state().operators["deployed"]
+        assert {name: operators.get(name) for name in integer_operators} == integer_operators
+        assert not {"Conv", "FusedConv", "Gemm", "BatchNormalization"} & set(operators)
+
+    def test_the_checkpoint_holds_every_weight_as_int8(self, all_subsets, letters):
+        tensors = load_file(deployed(all_subsets[letters], "checkpoint"))
+        weights = {name: tensor for name, tensor in tensors.items() if name.endswith(".weight")}
+        assert len(weights) == 4
+        assert {tensor.dtype for tensor in weights.values()} == {np.dtype(np.int8)}
+
+    def test_the_files_are_smaller_than_the_baselines(self, all_subsets, letters):
+        state = all_subsets[letters].state()
+        assert state.deployed.size.size_bytes < state.baseline.size.size_bytes / 2
+
+
+@pytest.mark.parametrize("letters", pruned)
+def test_zeros_of_the_mask_are_zeros_in_the_deployed_tensor_whatever_came_after(all_subsets, letters):
+    run = all_subsets[letters]
+    masks = {name: mask for name, mask in trained(run).items() if name.endswith("_mask")}
+    tensors = load_file(deployed(run, "checkpoint"))
+    assert masks
+    for name, mask in masks.items():
+        weight = tensors[name.removesuffix("_mask")]
+        assert weight.dtype == (np.int8 if "Q" in letters else np.float32)
+        assert not weight[~mask].any()
+    share = 1 - sum(int(mask.sum()) for mask in masks.values()) / sum(mask.size for mask in masks.values())
+    assert share == pytest.approx(0.6, abs=0.001)
+
+
+def test_common_beginnings_are_trained_once(all_subsets):
+    """One baseline and fifteen stages instead of sixteen baselines and thirty-three."""
+    states = [run.state() for run in all_subsets.values()]
+    assert sum(not stage.reused for state in states for stage in state.stages) == 16
+    assert sum(stage.reused for state in states for stage in state.stages) == 33
+
+
+def test_a_reused_stage_brings_its_curve_along(all_subsets):
+    history = all_subsets["PQD"].history()
+    epochs, _ = history.series["top1"]
+    assert epochs[-1] == 16 + 2 + 2 + 2
+    assert all_subsets["PQD"].state().stages[1].reused
+
+
+def test_the_deployed_file_runs_with_nothing_but_onnxruntime_and_numpy(all_subsets):
+    from sklearn.datasets import load_digits
+
+    session = onnxruntime.InferenceSession(deployed(all_subsets["PQD"], "onnx"))
+    images = np.round(load_digits().images * 255 / 16).astype(np.uint8)[:, None]
+    (logits,) = session.run(None, {"images": images})
+    assert logits.shape == (1797, 10)
+    assert (logits.argmax(1) == load_digits().target).mean() > 0.5
+
+
+def test_a_stored_result_that_was_damaged_is_trained_again(all_subsets, tmp_path):
+    from pipeline.runs.store import RunStore
+
+    store = RunStore(tmp_path)
+    first = run_here(store, make_recipe("P", baseline={"epochs": 1}))
+    weights = tmp_path / "stages" / first.state().stages[1].key / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-7])
+    second = run_here(store, make_recipe("P", baseline={"epochs": 1})).state()
+    assert second.status is Status.FINISHED
+    assert [stage.reused for stage in second.stages] == [True, False]
+    assert "is damaged" in second.notes[0]
+
+
+def test_the_same_seed_trains_the_same_network_and_another_does_not(tmp_path):
+    from pipeline.runs.store import RunStore
+
+    def weights(folder, seed):
+        return trained(run_here(RunStore(tmp_path / folder), make_recipe("PQD", seed=seed, baseline={"epochs": 1})))
+
+    first, again, other = weights("a", 0), weights("b", 0), weights("c", 1)
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["head.weight"], other["head.weight"])
