@@ -278,6 +278,8 @@ def _override(document: Document, text: str) -> None:
     except tomli.TOMLDecodeError:
         value = literal.strip()
     parts = path.strip().replace("[", ".").replace("]", "").split(".")
+    if parts[0] == "dataset" and len(parts) > 1 and isinstance(document.get("dataset"), str):
+        document["dataset"] = {"name": document["dataset"]}
     place: Any = document
     for part in parts[:-1]:
         place = _step(place, part, text)

@@ -72,7 +72,7 @@ def work(folder: Path, lock: int) -> int:
             status = 1
         except Exception as error:
             traceback.print_exc()
-            emit(events.RunFailed(reason=f"unexpected {type(error).__name__}: {error}"))
+            emit(events.RunFailed(reason=f"unexpected {type(error).__name__}: {error}."))
             status = 1
     files.write_bytes(run.folder / "summary.json", msgspec.json.encode(state))
     return status

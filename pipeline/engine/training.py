@@ -117,7 +117,7 @@ def fit(
             logits = model(inputs)
             value = loss(inputs, logits, labels) if loss is not None else task.loss(logits, labels)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
             sparsity.enforce(model)
             step += 1

@@ -1,12 +1,11 @@
 """The README.md that leaves with an exported network: what it is, its numbers, how to run it."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+from msgspec import Struct
 
 from pipeline import files
-from pipeline.errors import ExportError
 from pipeline.report import Latency, Report
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
@@ -15,37 +14,28 @@ MIB = 1024 * 1024
 LISTED_CLASSES = 200
 """More classes than these are left to the file's metadata."""
 
-EXAMPLE = """\
-```python
-import json
 
-import numpy as np
-import onnxruntime
+class FileFacts(Struct, frozen=True, kw_only=True):
+    """What an export knows about a file that it wrote."""
 
-session = onnxruntime.InferenceSession("{file}")
-classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-images = np.zeros({shape}, np.uint8)  # your images: raw pixels, 0 to 255
-(logits,) = session.run(["logits"], {{"images": images}})
-print([classes[answer] for answer in logits.argmax(axis=1)])
-```
-"""
+    usage: str
+    """How the file is opened and what it expects, as Markdown."""
+    classes: tuple[str, ...] | None = None
+    """Name of each class, by its number; None when the file does not tell."""
 
 
-def write(run: Run, state: RunState, written: Sequence[Path]) -> str:
+def write(run: Run, state: RunState, written: Sequence[tuple[Path, FileFacts | None]]) -> str:
     """Compose the card.
 
     Args:
         run: the finished run.
         state: its state.
-        written: the files of the network, in the folder that is being made.
-
-    Raises:
-        ExportError: a written file cannot be read back.
+        written: the files of the network, in the folder that is being made, with what is known about each.
     """
     recipe = run.recipe()
     stages = ", then ".join(stage.name for stage in recipe.stages)
     done = f"compressed: {stages}." if stages else "as it was trained, without compression."
-    facts = {path.name: _facts(path) for path in written}
+    known = [facts for _, facts in written if facts is not None]
     parts = [
         f"# {_plain(recipe.name)}",
         f"The backbone {_plain(recipe.backbone)} on the dataset {_plain(recipe.dataset.name)}, {done} "
@@ -55,14 +45,16 @@ def write(run: Run, state: RunState, written: Sequence[Path]) -> str:
         "\n".join(_numbers(state)),
         "\n\n".join(_conditions(state)),
         "## Files",
-        "\n".join(
-            f"- `{path.name}`, {path.stat().st_size:,} bytes, SHA-256 `{files.sha256(path)}`" for path in written
-        ),
+        "\n".join(_line(path) for path, _ in written),
         "All checksums are in `SHA256SUMS`; check them with `sha256sum --check SHA256SUMS`.",
-        *_usage(facts),
-        *_classes(next((found["classes"] for found in facts.values() if "classes" in found), None)),
+        *(["## How to run it", *(facts.usage for facts in known)] if known else []),
+        *_classes(next((facts.classes for facts in known if facts.classes), None)),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def _line(path: Path) -> str:
+    return f"- `{path.name}`, {path.stat().st_size:,} bytes, SHA-256 `{files.sha256(path)}`"
 
 
 def _numbers(state: RunState) -> Iterator[str]:
@@ -100,25 +92,6 @@ def _conditions(state: RunState) -> Iterator[str]:
         )
 
 
-def _usage(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for name, found in facts.items():
-        if name.endswith(".onnx"):
-            yield "## How to run it"
-            yield "With nothing but onnxruntime and numpy:"
-            yield EXAMPLE.format(file=name, shape=found.get("shape", (1, 3, 32, 32)))
-            yield (
-                "`images` is uint8 `(N, C, H, W)`: raw pixels from 0 to 255, channels in the order of the dataset "
-                "(RGB where there are three), any N. No other preprocessing: the normalisation is part of the graph. "
-                "`logits` is float32 `(N, classes)`; the largest is the answer."
-            )
-        elif name.endswith(".safetensors"):
-            yield (
-                f"`{name}` holds the tensors of the network by name, to be opened with "
-                f'`safetensors.numpy.load_file("{name}")`; its metadata holds the recipe, the class names and the '
-                "mean and standard deviation of the images' channels scaled to [0, 1]."
-            )
-
-
 def _classes(names: Sequence[str] | None) -> Iterator[str]:
     if names is None:
         return
@@ -126,31 +99,6 @@ def _classes(names: Sequence[str] | None) -> Iterator[str]:
     listed = ", ".join(f"{number}: {_plain(name)}" for number, name in enumerate(names[:LISTED_CLASSES]))
     rest = len(names) - LISTED_CLASSES
     yield listed + (f", and {rest:,} more in the file's metadata under `classes`." if rest > 0 else ".")
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    """Read the class names and the shape of the input from a written file, as far as it tells them."""
-    found: dict[str, Any] = {}
-    try:
-        if path.suffix == ".onnx":
-            import onnx
-
-            model = onnx.load(path, load_external_data=False)
-            metadata = {entry.key: entry.value for entry in model.metadata_props}
-            dims = model.graph.input[0].type.tensor_type.shape.dim
-            found["shape"] = (1, *(dim.dim_value or 1 for dim in dims[1:]))
-        elif path.suffix == ".safetensors":
-            from safetensors import safe_open
-
-            with safe_open(path, framework="numpy") as opened:
-                metadata = opened.metadata() or {}
-        else:
-            return {}
-        if "classes" in metadata:
-            found["classes"] = [str(name) for name in json.loads(metadata["classes"])]
-    except Exception as error:  # what a damaged file makes these readers raise has no common base
-        raise ExportError(f"{path.name} cannot be read back: {error}.") from error
-    return found
 
 
 def _top1(report: Report) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline import events as e
+from pipeline.errors import CorruptRun
 from pipeline.report import Report
 
 
@@ -116,7 +117,12 @@ class RunState(Struct, frozen=True, kw_only=True):
     """Why it failed, in one sentence."""
 
     def after(self, event: e.AnyEvent) -> "RunState":
-        """Give the state once this event has happened."""
+        """Give the state once this event has happened.
+
+        Raises:
+            CorruptRun: the event names an entry of the plan or a subject that does not exist.
+        """
+        _check(event, len(self.stages))
         return msgspec.structs.replace(self._fold(event), updated_s=event.time_s)
 
     def _fold(self, event: e.AnyEvent) -> "RunState":
@@ -226,6 +232,15 @@ class RunState(Struct, frozen=True, kw_only=True):
         return remaining + per_epoch * pending
 
 
+def _check(event: e.AnyEvent, entries: int) -> None:
+    """Refuse an event that names an entry of the plan or a subject that does not exist."""
+    index, subject = getattr(event, "index", None), getattr(event, "subject", "deployed")
+    if index is not None and not 0 <= index < entries:
+        raise CorruptRun(f"an event of the log ({type(event).__name__}) names entry {index} of a plan of {entries}.")
+    if subject not in ("baseline", "deployed"):
+        raise CorruptRun(f"an event of the log ({type(event).__name__}) names the subject {subject!r}.")
+
+
 class History:
     """The curves of a run: every metric against the epochs of the whole recipe.
 
@@ -241,7 +256,12 @@ class History:
         self._steps: list[int] = []
 
     def add(self, event: e.AnyEvent) -> bool:
-        """Take up an event; tells whether a curve changed."""
+        """Take up an event; tells whether a curve changed.
+
+        Raises:
+            CorruptRun: the event names an entry of the plan that does not exist.
+        """
+        _check(event, len(self._epochs))
         match event:
             case e.RunStarted():
                 self._epochs = [plan.epochs for plan in event.plan]

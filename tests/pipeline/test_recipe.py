@@ -72,6 +72,11 @@ def test_an_override_replaces_what_the_file_says():
     assert (found.stages[0].sparsity, found.seed, found.name, found.training.batch_size) == (0.9, 7, "other words", 32)
 
 
+def test_an_override_gives_an_option_to_a_dataset_that_is_only_named():
+    text = 'name = "n"\nbackbone = "tiny"\ndataset = "cifar10"'
+    assert read(text, "dataset.download=true").dataset.download
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

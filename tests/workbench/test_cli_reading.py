@@ -17,7 +17,7 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.fixture
 def mixed(store: RunStore) -> dict[str, str]:
-    """A finished, a lost, a queued and two unreadable runs; gives their ids by kind."""
+    """A finished, a lost and three unreadable runs; gives their ids by kind."""
     finished = recorded.finished(store, "good")
     lost, lock = recorded.create(store, "lost one")
     recorded.record(lost, recorded.trained())
@@ -26,9 +26,12 @@ def mixed(store: RunStore) -> dict[str, str]:
     cut.events_path.write_text("no event\n")
     os.close(lock)
     old, lock = recorded.create(store, "old")
+    mad, mad_lock = recorded.create(store, "mad")
+    recorded.record(mad, [e.StageStarted(index=3, steps=1)])
+    os.close(mad_lock)
     (old.folder / "recipe.toml").write_text('name = "old"\nbackbone = "gone"\ndataset = "digits"\n')
     os.close(lock)
-    return {"finished": finished.id, "lost": lost.id, "cut": cut.id, "old": old.id}
+    return {"finished": finished.id, "lost": lost.id, "cut": cut.id, "old": old.id, "mad": mad.id}
 
 
 def test_an_empty_store_says_what_to_type(store):
@@ -49,6 +52,7 @@ def test_the_list_hides_no_run_that_cannot_be_read(store, mixed):
     assert "is not an event" in printed
     assert f"{mixed['old']}: " in printed
     assert "no backbone is called 'gone'" in printed
+    assert f"{mixed['mad']}: an event of the log (StageStarted) names entry 3 of a plan of 0." in printed
 
 
 def test_the_list_is_newest_first_as_json_too(store, mixed):

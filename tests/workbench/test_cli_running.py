@@ -12,6 +12,8 @@ from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
 from tests.pipeline.exports import recorded
 from tests.workbench.commands import COMMAND, call, on_terminal, refusal, without_colours
+from workbench.cli import parser
+from workbench.cli import run as run_verb
 
 SHORT = ("--set", "baseline.epochs=1", "--set", "measure.samples=200", "--set", "training.device=cpu")
 ENDLESS = ("--set", "baseline.epochs=1000000", "--set", "training.device=cpu")
@@ -58,7 +60,7 @@ def test_watching_prints_a_line_for_each_fact_and_then_the_table(store):
         "downloading: 0.0010 MiB of 0.0039 MiB",
         "baseline: reused, top-1 92.50 % (cost 1 min 01 s then)",
         "1 prune: begins, 2 epochs, 20 steps",
-        "1 prune: epoch 1/2, loss 0.25, top-1 91.00 %, 50.0 % zeros, 1,234 images/s, 15.0 s left",
+        "1 prune: epoch 1/2, loss 0.25, top-1 91.00 %, 50.0 % zeros, 1,234 images/s, 20 s left",
         "1 prune: finished in 20 s, top-1 91.00 %, 50.0 % zeros",
         "note: channels last was chosen",
         "measuring accuracy",
@@ -213,3 +215,10 @@ def test_a_detached_run_goes_on_until_it_is_stopped(store):
     process.communicate(timeout=30)
     assert process.returncode == 5
     assert run.state().status is Status.STOPPED
+
+
+@pytest.mark.parametrize(("dataset", "allowed"), [("cifar10", True), ("digits", None)])
+def test_download_is_allowed_where_the_dataset_knows_of_it(dataset, allowed):
+    words = ["run", "smoke", "--download", "--set", f"dataset={dataset}"]
+    wanted = run_verb.load(parser.make().parse_args(words))
+    assert getattr(wanted.dataset, "download", None) is allowed

@@ -152,11 +152,12 @@ def describe(event: e.AnyEvent, state: RunState) -> str:
 
 
 def _metrics(metrics: dict[str, float | None]) -> str:
-    loss = metrics.get("train_loss", metrics.get("loss", metrics.get("validation_loss")))
     speed = metrics.get("images_per_s")
     sparsity = metrics.get("sparsity")
+    # While training the loss of the training images, at the end of a stage that of the validation images.
+    losses = (("loss", metrics.get("train_loss")), ("validation loss", metrics.get("validation_loss")))
     parts = [
-        "" if loss is None else f"loss {loss:.4g}",
+        *[f"{name} {loss:.4g}" for name, loss in losses if loss is not None][:1],
         f"top-1 {wording.percent(metrics.get('top1'))}",
         "" if not sparsity else f"{100 * sparsity:.1f} % zeros",
         "" if speed is None else f"{speed:,.0f} images/s",

@@ -154,6 +154,11 @@ class ComposeScreen(WorkbenchScreen):
             hint = "where the images come from"
         self.query_one("#hint", Static).update(Content(hint))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Switch the keys of the outline off while a field is edited."""
+        mine = ("add", "remove", "move", "presets", "save", "launch")
+        return not (action in mine and self.is_editing)
+
     def action_back(self) -> None:
         """Leave the fields first, then the screen."""
         if self.query_one(Outline).has_focus:

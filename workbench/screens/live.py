@@ -18,6 +18,10 @@ from workbench.widgets.chart import Chart
 from workbench.widgets.stage_strip import StageStrip
 
 
+class LogTail(Log, can_focus=False):
+    """The end of what a run printed; it never takes the arrows."""
+
+
 class LiveScreen(WorkbenchScreen):
     """Live: is it learning, when is it done, should I stop it?"""
 
@@ -86,7 +90,7 @@ class LiveScreen(WorkbenchScreen):
             for place in range(len(drawing.metrics)):
                 with Vertical(classes="tile -second" if place > 1 else "tile", id=f"tile-{place}"):
                     yield Chart(marker=marker, identity=f"chart-{place}")
-        yield Log(max_lines=1000, auto_scroll=True, id="log")
+        yield LogTail(max_lines=1000, auto_scroll=True, id="log")
         yield Static(id="numbers")
 
     def on_mount(self) -> None:
@@ -95,7 +99,6 @@ class LiveScreen(WorkbenchScreen):
         self._curves = Curves()
         self._followed: str | None = None
         self._lines: tuple[object, ...] = ()
-        self.query_one("#log").can_focus = False
         self.workbench.followed_changed.subscribe(self, self._take)
         self.set_interval(1.0, self._tick)
 

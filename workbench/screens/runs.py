@@ -80,6 +80,8 @@ class RunsScreen(WorkbenchScreen):
                 self.query_one("#empty", Static).update(nothing)
             return
         self.query_one(RunTable).show(list(views.values()), self.workbench.marked, self.workbench.selected)
+        if self.focused is None:
+            self.query_one(RunTable).focus()
         self._show_detail()
 
     def _show_detail(self) -> None:
@@ -111,7 +113,8 @@ class RunsScreen(WorkbenchScreen):
         """Mark the run under the cursor and step down."""
         if self.current is not None:
             self.workbench.toggle_mark(self.current.id)
-            self.query_one(RunTable).action_cursor_down()
+            ids = list(self.workbench.views or {})
+            self.workbench.selected = ids[min(len(ids) - 1, ids.index(self.current.id) + 1)]
 
     def action_export(self) -> None:
         """Export the marked runs, or the one under the cursor."""

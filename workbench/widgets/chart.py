@@ -19,6 +19,7 @@ from textual_plotext import Plot
 from workbench.settings import Marker
 
 plotext_markers = {"braille": "braille", "block": "hd", "ascii": "*"}
+HARD_SPACE = "\u00a0"
 blends = {"dim": 0.55, "rule": 0.25}
 """Shades between the theme's background and foreground."""
 
@@ -142,15 +143,16 @@ class Chart(Widget):
         plot.xlim(*picture.x_limits)
         plot.ylim(*picture.y_limits)
         x_ticks = [*picture.x_ticks, *_fitting(picture, width)]
-        plot.xticks([x for x, _ in x_ticks], [text for _, text in x_ticks])
+        # plotext 5.3.2 takes a space inside a label for free room and then drops the label beside it.
+        plot.xticks([x for x, _ in x_ticks], [text.replace(" ", HARD_SPACE) for _, text in x_ticks])
         plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
         for x in picture.verticals:
             plot.vline(x, color=self._rgb("rule"))
         for series in picture.series:
             self._add(plot, series)
-        text = plot.build()
+        text = plot.build().replace(HARD_SPACE, " ")
         canvas = plot._active.monitor.matrix  # type: ignore[attr-defined]
-        self._cells = (picture.x_limits, picture.y_limits, canvas.Cols_canvas, canvas.Rows_canvas)
+        self._cells = (picture.x_limits, picture.y_limits, len(canvas.Cols_canvas), len(canvas.Rows_canvas))
         lines = Text.from_ansi(text).split("\n")[:height]
         return [Strip(line.render(self.app.console, end="")) for line in lines]
 

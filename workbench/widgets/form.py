@@ -1,9 +1,11 @@
 """The fields of one part of a draft, drawn from its declared options."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -29,6 +31,12 @@ class Form(VerticalScroll, can_focus=False):
     Form .problem.-shown { display: block; }
     Form .about { height: auto; color: $text-muted; margin: 0 0 1 0; }
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "screen.back", "done", key_display="esc", id="leave", tooltip="Back to the list of parts"),
+        Binding("down", "step(1)", "next field", key_display="tab ↓", id="next-field", tooltip="The next field"),
+        Binding("up", "step(-1)", "field before", show=False, id="previous-field", tooltip="The field before"),
+    ]
 
     class Changed(Message):
         """A field holds another text."""
@@ -105,6 +113,14 @@ class Form(VerticalScroll, can_focus=False):
                 field.focus()
                 return
 
+    def action_step(self, by: int) -> None:
+        """Go to the next field or the one before."""
+        fields = list(self.query("Input, Select").results(Widget))
+        if self.screen.focused in fields:
+            place = fields.index(self.screen.focused) + by
+            if 0 <= place < len(fields):
+                fields[place].focus()
+
     def option_of(self, widget: Widget | None) -> Option | None:
         """Tell which option a focused widget edits."""
         while widget is not None and widget is not self:
@@ -124,7 +140,7 @@ class Form(VerticalScroll, can_focus=False):
     def go_on(self, event: Input.Submitted) -> None:
         """Step to the next field."""
         event.stop()
-        self.screen.focus_next("Form Input, Form Select")
+        self.action_step(1)
 
     @on(Select.Changed)
     def take_choice(self, event: Select.Changed) -> None:

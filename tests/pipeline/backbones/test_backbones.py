@@ -1,4 +1,3 @@
-# ruff: noqa: TID253  (everything here is tested with torch)
 
 from importlib import import_module
 from pathlib import Path

@@ -67,8 +67,9 @@ class TestLog:
 
     def test_a_damaged_line_is_named_with_file_and_byte(self, tmp_path):
         path = tmp_path / "events.jsonl"
-        path.write_bytes(e.encode(started) + b"{broken}\n")
-        with pytest.raises(CorruptRun, match=rf"events\.jsonl: the line at byte {len(e.encode(started))} is not an event"):
+        whole = e.encode(started)
+        path.write_bytes(whole + b"{broken}\n")
+        with pytest.raises(CorruptRun, match=rf"events\.jsonl: the line at byte {len(whole)} is not an event"):
             log.read(path)
 
     def test_a_metric_that_is_not_finite_survives_as_nothing(self):
@@ -136,6 +137,16 @@ class TestState:
         epochs, values = history.series["loss"]
         assert epochs == [3.0]
         assert math.isnan(values[0])
+
+
+    def test_an_event_about_a_stage_that_is_not_planned_is_refused(self):
+        event = e.Progressed(index=7, step=1, metrics={})
+        with pytest.raises(CorruptRun, match="names entry 7 of a plan of 2"):
+            fold(started, event)
+        history = History()
+        history.add(started)
+        with pytest.raises(CorruptRun, match="names entry 7 of a plan of 2"):
+            history.add(event)
 
 
 class TestStore:

@@ -1,0 +1,219 @@
+"""Compose: what a person types becomes a recipe; errors stand in words; presets make the round trip."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import presets, recipe
+from pipeline.runs import process
+from tests.workbench import fakes
+from tests.workbench.conftest import screen_text, until
+from workbench.modals.choose import ChooseModal
+from workbench.modals.launch import LaunchModal, plan_of
+from workbench.screens.compose import ComposeScreen
+from workbench.screens.live import LiveScreen
+from workbench.widgets.draft import Draft, dataset_part
+from workbench.widgets.outline import Outline
+
+
+async def open_compose(app, pilot, dataset="digits") -> ComposeScreen:
+    await pilot.press("2")
+    await until(pilot, lambda: isinstance(app.screen, ComposeScreen) and app.screen.query("#field-name"))
+    app.screen.draft.dataset = dataset_part(dataset)
+    app.screen.draft.stages.clear()
+    await app.screen._show_all(0)
+    return app.screen
+
+
+async def add(app, pilot, name):
+    await pilot.press("a")
+    await until(pilot, lambda: isinstance(app.screen, ChooseModal))
+    names = [choice.name for choice in app.screen._choices]
+    for _ in range(names.index(name)):
+        await pilot.press("down")
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(app.screen, ComposeScreen))
+    await until(pilot, lambda: app.screen.part.name == name)
+
+
+async def type_into(app, pilot, field, text):
+    app.screen.query_one(f"#field-{field}").focus()
+    await until(pilot, lambda: app.screen.focused.id == f"field-{field}")
+    app.screen.focused.value = ""
+    await pilot.press(*text)
+
+
+async def test_what_is_typed_becomes_the_recipe(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_compose(app, pilot)
+        await pilot.press("enter")
+        await type_into(app, pilot, "name", "mine")
+        await type_into(app, pilot, "seed", "7")
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.query_one(Outline).has_focus)
+        await add(app, pilot, "prune")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query("#field-sparsity"))
+        await type_into(app, pilot, "sparsity", "0.8")
+        await pilot.press("escape")
+        await add(app, pilot, "quantize")
+        found = screen.draft.recipe()
+        assert (found.name, found.seed, found.letters) == ("mine", 7, "PQ")
+        assert found.stages[0].sparsity == 0.8
+        assert found.dataset.name == "digits"
+
+
+async def test_letters_typed_into_a_field_are_text_not_commands(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_compose(app, pilot)
+        await pilot.press("enter")
+        await type_into(app, pilot, "name", "q1 axpwL?")
+        assert app.screen is screen
+        assert screen.draft.recipe().name == "q1 axpwL?"
+
+
+async def test_stages_move_by_key_and_are_removed(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_compose(app, pilot)
+        for name in ("prune", "quantize", "distill"):
+            await add(app, pilot, name)
+        await pilot.press("K")
+        await until(pilot, lambda: screen.draft.recipe().letters == "PDQ")
+        await pilot.press("shift+up")
+        await until(pilot, lambda: screen.draft.recipe().letters == "DPQ")
+        await pilot.press("J")
+        await until(pilot, lambda: screen.draft.recipe().letters == "PDQ")
+        assert screen.part.name == "distill"
+        await pilot.press("x")
+        await until(pilot, lambda: screen.draft.recipe().letters == "PQ")
+
+
+async def test_a_second_quantize_is_refused_in_words(app):
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await open_compose(app, pilot)
+        await add(app, pilot, "quantize")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, ChooseModal))
+        await pilot.press("end")
+        await until(pilot, lambda: "only one" in screen_text(app))
+        await pilot.press("enter", "escape")
+        assert screen.draft.recipe().letters == "Q"
+
+
+@pytest.mark.parametrize("text", ["xyz", "1.5", "-1", ""])
+async def test_a_bad_value_is_answered_under_its_field_and_stops_the_launch(app, text):
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await open_compose(app, pilot)
+        await add(app, pilot, "prune")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query("#field-sparsity"))
+        await type_into(app, pilot, "sparsity", text)
+        await until(pilot, lambda: "must be a" in screen_text(app) and "sparsity is" in screen_text(app))
+        await pilot.press("escape", "L")
+        await until(pilot, lambda: "Not launched" in screen_text(app))
+        assert app.screen is screen
+        assert screen.focused.id == "field-sparsity"
+        await type_into(app, pilot, "sparsity", "0.3")
+        await until(pilot, lambda: screen.query_one("#problem-sparsity").display is False)
+
+
+async def test_the_help_of_the_field_with_the_focus_is_shown(app):
+    async with app.run_test(size=(140, 40)) as pilot:
+        await open_compose(app, pilot)
+        await add(app, pilot, "prune")
+        await pilot.press("enter")
+        await until(pilot, lambda: "share of the prunable weights that become zero" in screen_text(app))
+
+
+async def test_a_preset_is_loaded_and_saved_and_read_back_equal(app, saved):
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(app.screen, ChooseModal))
+        names = [choice.name for choice in app.screen._choices]
+        assert "smoke" in names
+        app.screen.query_one("OptionList").highlighted = names.index("smoke")
+        await until(pilot, lambda: 'backbone = "tiny"' in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ComposeScreen))
+        await until(pilot, lambda: "preset smoke" in screen_text(app))
+        shipped = recipe.load(presets.find("smoke"))
+        assert app.screen.draft.recipe() == shipped
+        await pilot.press("w")
+        await until(pilot, lambda: "save as a preset" in screen_text(app))
+        await pilot.press("2", "enter")
+        await until(pilot, lambda: (saved / "2.toml").exists() or (saved / "smoke2.toml").exists())
+    (written,) = saved.glob("*.toml")
+    assert recipe.load(written) == shipped
+
+
+async def test_a_broken_preset_says_what_is_wrong_and_cannot_be_chosen(app, saved):
+    saved.mkdir()
+    (saved / "aaa.toml").write_text("name = 'x'\nbackbone = 'nope'\ndataset = 'digits'\n")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_compose(app, pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: "no backbone is called" in screen_text(app))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ChooseModal)
+
+
+def test_every_preset_survives_the_form():
+    for path in presets.presets().values():
+        source = recipe.load(path)
+        assert Draft.of(source).recipe() == source
+
+
+def test_the_dry_run_tells_what_is_reused(store):
+    ours = fakes.recipe_of("pq", "PQ")
+    from pipeline.keys import stage_keys
+
+    for key in stage_keys(ours)[:2]:
+        folder = store.stages_folder / key
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({}))
+    plan = plan_of(ours, store)
+    assert [entry.is_reused for entry in plan.entries] == [True, True, False]
+    assert plan.epochs == 4
+    assert plan.is_ready
+
+
+async def test_an_absent_dataset_stops_the_launch_or_is_downloaded(app, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_compose(app, pilot, "cifar10")
+        assert screen.draft.recipe().dataset.absent()
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(app.screen, LaunchModal) and app.screen.plan is not None)
+        assert not app.screen.plan.is_ready
+        await pilot.press("y")
+        await pilot.pause()
+        assert isinstance(app.screen, LaunchModal)
+        await pilot.press("d")
+        await until(pilot, lambda: app.screen.plan.will_download)
+        assert app.screen.plan.is_ready
+        assert "downloaded first" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen)
+    assert store.runs() == []
+
+
+async def test_launch_shows_the_plan_then_starts_a_process_and_goes_live(app, store, tmp_path, monkeypatch):
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'import sys; print(sys.argv)' \"$@\"\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(process.sys, "executable", str(fake))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_compose(app, pilot)
+        await add(app, pilot, "prune")
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(app.screen, LaunchModal) and app.screen.plan is not None)
+        await until(pilot, lambda: "0 reused, 2 to train: 50 epochs" in screen_text(app))
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await until(pilot, lambda: "my-recipe" in screen_text(app))
+        (run,) = store.runs()
+        assert Path(run.folder / "recipe.toml").exists()
+        await until(pilot, lambda: "work" in run.log_path.read_text())

@@ -1,0 +1,199 @@
+"""Every screen opens at both sizes, is worked by keyboard, and never lets a run's name be markup."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import events as e
+from tests.workbench import fakes
+from tests.workbench.conftest import screen_text, until, workbench
+from workbench.modals.export import ExportModal
+from workbench.modals.help import HelpModal, keys_of
+from workbench.screens.compose import ComposeScreen
+from workbench.screens.frontier import FrontierScreen
+from workbench.screens.live import LiveScreen
+from workbench.screens.runs import RunsScreen
+
+sizes = pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=["80x24", "140x40"])
+hostile = "[red]x[/ [@click=app.quit]名前"
+
+
+@sizes
+async def test_every_screen_opens_on_an_empty_store(app, size):
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "No runs yet" in screen_text(app))
+        for key, screen in (("2", ComposeScreen), ("3", LiveScreen), ("4", FrontierScreen), ("1", RunsScreen)):
+            await pilot.press(key)
+            await until(pilot, lambda screen=screen: isinstance(app.screen, screen))
+            assert "pqd-workbench" in screen_text(app)
+
+
+@sizes
+async def test_every_screen_shows_runs_of_every_kind(app, store, size):
+    ours = fakes.recipe_of("good", "PQD")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    lost = fakes.recipe_of("gone", "PQ")
+    fakes.add_run(store, lost, [fakes.started(lost), *fakes.training(lost, 0, fakes.START_S)])
+    fakes.add_run(store, lost, [fakes.started(lost), e.RunFailed(reason="The disk is full.")])
+    fakes.add_run(store, lost, [fakes.started(lost), e.RunStopped()])
+    broken = fakes.add_run(store, lost, [])
+    broken.events_path.write_text("{nonsense\n")
+    headless = fakes.add_run(store, ours, [])
+    (headless.folder / "recipe.toml").write_text("name = 3")
+    async with app.run_test(size=size) as pilot:
+        for words in ("ok finished", "!! lost", "x failed", "-- stopped", "?? unreadable"):
+            await until(pilot, lambda words=words: words in screen_text(app), words)
+        for key in "3421":
+            await pilot.press(key)
+            for _ in app.views:
+                await pilot.press("right" if key in "34" else "down")
+            await pilot.pause()
+        assert isinstance(app.screen, RunsScreen)
+
+
+@sizes
+async def test_names_with_brackets_are_harmless_everywhere(app, store, size):
+    ours = fakes.recipe_of(hostile, "PQ")
+    fakes.add_run(store, ours, fakes.whole(ours), log="[red]x[/\n\x1b[31mred\x1b[0m\n")
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await until(pilot, lambda: "[red]x[/" in screen_text(app))
+        await pilot.press("s")
+        app.say(hostile)
+        for key in ("3", "l", "4", "right", "space", "e", "escape", "question_mark", "escape", "1", "d"):
+            await pilot.press(key)
+            await pilot.pause()
+        assert "[red]x[/" in screen_text(app)
+        await pilot.press("n")
+        assert len(store.runs()) == 1
+
+
+async def test_each_footer_shows_at_most_nine_keys_and_each_key_is_explained(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        for key in "1234":
+            await pilot.press(key)
+            await pilot.pause()
+            ours = [a.binding for a in app.screen.active_bindings.values() if a.binding.id]
+            shown = {binding.action for binding in ours if binding.show}
+            assert len(shown) <= 9, shown
+            assert all(binding.tooltip for binding in ours)
+
+
+async def test_help_lists_the_keys_of_the_screen_and_escape_closes_it(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(app.screen, FrontierScreen))
+        names = [name for _, name, _ in keys_of(app.screen)]
+        assert "axis" in names
+        assert "mark" in names
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpModal))
+        assert "quantity" not in screen_text(app)
+        assert "Put size or latency" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, FrontierScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+async def test_the_strip_sets_a_finished_run_beside_its_baseline(app, store):
+    ours = fakes.recipe_of("pq", "PQ")
+    fakes.add_run(store, ours, fakes.whole(ours, top1=94.1, size_bytes=3_000_000, ms=1.2, reused=(0, 1)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "baseline" in screen_text(app))
+        text = screen_text(app)
+        assert "tiny on digits, seed 0" in text
+        for words in ("94.1", "-0.5", "2.86", "1.20", "94.6", "41.96", "5.30", "4.4x", "14.7x", "reused"):
+            assert words in text, words
+
+
+async def test_a_failure_says_its_reason(app, store):
+    ours = fakes.recipe_of("bad", "P")
+    fakes.add_run(store, ours, [fakes.started(ours), e.RunFailed(reason="The loss became nan at step 61.")])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "The loss became nan at step 61." in screen_text(app))
+
+
+async def test_delete_asks_and_removes_only_a_run_that_is_over(app, store):
+    ours = fakes.recipe_of("old", "P")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    with fakes.running(store, fakes.recipe_of("alive", "P"), []) as alive:
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await until(pilot, lambda: app.selected == alive.id)
+            await pilot.press("d")
+            await until(pilot, lambda: "still going on" in screen_text(app))
+            app.selected = next(run.id for run in store.runs() if run.id != alive.id)
+            await pilot.press("d")
+            await until(pilot, lambda: "delete this run?" in screen_text(app))
+            await pilot.press("y")
+            await until(pilot, lambda: list(app.views) == [alive.id])
+    assert [run.id for run in store.runs()] == [alive.id]
+
+
+async def test_marked_runs_reach_the_export_dialog(app, store):
+    for name in ("one", "two", "three"):
+        ours = fakes.recipe_of(name, "PQ")
+        fakes.add_run(store, ours, fakes.whole(ours))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.views and len(app.views) == 3)
+        await pilot.press("space", "space")
+        assert len(app.marked) == 2
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ExportModal))
+        assert {view.id for view in app.screen.views} == app.marked
+        await until(pilot, lambda: "export 2 runs" in screen_text(app))
+
+
+async def test_an_export_that_fails_is_one_sentence_and_the_dialog_stays(app, store):
+    ours = fakes.recipe_of("no-files", "PQ")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.views)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ExportModal) and app.screen.focused is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: "x  no-files:" in screen_text(app))
+        assert "Traceback" not in screen_text(app)
+
+
+async def test_only_finished_runs_are_exported(app, store):
+    ours = fakes.recipe_of("lost", "P")
+    fakes.add_run(store, ours, [fakes.started(ours)])
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.views)
+        await pilot.press("e")
+        await until(pilot, lambda: "Only a finished run" in screen_text(app))
+
+
+async def test_the_screens_of_a_full_store_import_neither_torch_nor_a_runtime(store, saved, tmp_path):
+    ours = fakes.recipe_of("pq", "PQ")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    script = f"""
+import asyncio, sys
+from pathlib import Path
+from pipeline.runs.store import RunStore
+from workbench.app import Workbench
+
+async def main():
+    app = Workbench(RunStore(Path({str(store.folder)!r})), Path({str(saved)!r}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        for key in ["1", "2", "a", "escape", "p", "escape", "3", "4", "right", "1", "e", "escape"]:
+            await pilot.press(key)
+            await pilot.pause(0.1)
+    heavy = {{"torch", "torchvision", "onnx", "onnxruntime", "sklearn"}} & set(sys.modules)
+    assert not heavy, heavy
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_second_workbench_sees_the_same_runs(store, saved, tmp_path):
+    with fakes.running(store, fakes.recipe_of("shared", "P"), []) as run:
+        for _ in range(2):
+            app = workbench(store, saved, tmp_path)
+            async with app.run_test(size=(80, 24)) as pilot:
+                await until(pilot, lambda: "1 running" in screen_text(app))  # noqa: B023
+                await pilot.press("q")
+            assert fakes.is_locked(run)
