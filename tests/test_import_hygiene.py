@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-heavy = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "safetensors", "PIL")
+heavy = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "openvino", "sklearn", "safetensors", "PIL")
 
 
 def modules_after(code: str) -> set[str]:

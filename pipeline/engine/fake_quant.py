@@ -148,11 +148,9 @@ def prepare(model: nn.Module, *, weight_bits: int = 8) -> fx.GraphModule:
         ValueError: `weight_bits` lies outside 2..8.
     """
     if not 2 <= weight_bits <= 8:
-        message = f"Weight bits must lie in 2..8, found {weight_bits!r}"
-        raise ValueError(message)
+        raise ValueError(f"weight bits must lie in 2..8, found {weight_bits!r}")
     if is_prepared(model):
-        message = "The network is prepared for quantisation already; a recipe may hold one quantize stage"
-        raise StageError(message)
+        raise StageError("the network is prepared for quantisation already; a recipe may hold one quantize stage.")
     prepared = tracing.trace(copy.deepcopy(model))
     for module in prepared.modules():
         _round_weight(module, weight_bits)

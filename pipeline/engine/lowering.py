@@ -152,8 +152,7 @@ def _folded(node: fx.Node, layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor
     """Return weight and bias, float64, with the batch normalisation behind the layer in them."""
     weight = _masked(layer).double()
     if not weight.isfinite().all():
-        message = f"The weight of {node.target!r} holds infinities or NaN; the training diverged"
-        raise StageError(message)
+        raise StageError(f"the weight of {node.target!r} holds infinities or NaN; the training diverged.")
     bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias
     if "factor" not in node.meta:
         return weight, bias.double()
@@ -172,8 +171,9 @@ def _float_layer(layer: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor) -> 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return factor and offset `(C,)`, float64, of batch normalisation in evaluation mode."""
     if norm.running_mean is None or norm.running_var is None:
-        message = "Batch normalisation without running statistics cannot be folded; keep track_running_stats on"
-        raise StageError(message)
+        raise StageError(
+            "BatchNorm without running statistics cannot be folded; keep track_running_stats on."
+        )
     factor = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
         factor = factor * norm.weight
@@ -183,11 +183,10 @@ def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 def _quantizer(name: str, fake: FakeQuantizer) -> QuantizeDequantize:
     if fake.range_min.isinf():
-        message = (
-            f"The range of {name.removeprefix(QUANTIZERS + '.')!r} was never observed; train the prepared network "
-            "on at least one batch before lowering it"
+        raise StageError(
+            f"the range of {name.removeprefix(QUANTIZERS + '.')!r} was never observed; train the prepared network "
+            "on at least one batch before lowering it."
         )
-        raise StageError(message)
     return QuantizeDequantize(fake.scale, fake.zero_point)
 
 

@@ -6,7 +6,6 @@ own INT8 kernels. Weight codes lie in it once, as int8.
 
 import contextlib
 import logging
-import os
 import tempfile
 import warnings
 from collections import Counter
@@ -20,6 +19,7 @@ import torch
 from onnxscript import opset18 as op
 from torch import Tensor, nn
 
+from pipeline import files
 from pipeline.engine import integer
 from pipeline.errors import ExportError
 
@@ -46,13 +46,11 @@ def write(lowered: nn.Module, path: Path, *, example: Tensor, metadata: Mapping[
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
-        message = f"The ONNX model is not valid: {error}"
-        raise ExportError(message) from error
+        raise ExportError(f"the ONNX model is not valid: {error}.") from error
     try:
-        _replace_file(path, model.SerializeToString())
+        files.write_bytes(path, model.SerializeToString())
     except OSError as error:
-        message = f"Cannot write {str(path)!r}: {error.strerror}"
-        raise ExportError(message) from error
+        raise ExportError(f"the file {str(path)!r} cannot be written: {error.strerror}.") from error
 
 
 def operators(path: Path) -> Counter[str]:
@@ -69,8 +67,7 @@ def operators(path: Path) -> Counter[str]:
         try:
             onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors share no base class of their own
-            message = f"ONNX Runtime cannot open {str(path)!r}: {error}"
-            raise ExportError(message) from error
+            raise ExportError(f"ONNX Runtime cannot open {str(path)!r}: {error}.") from error
         graph = onnx.load(optimized).graph
     return Counter(node.op_type for node in graph.node)
 
@@ -96,8 +93,7 @@ def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:
                 },
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            message = f"The network cannot be written as ONNX: {error}"
-            raise ExportError(message) from error
+            raise ExportError(f"the network cannot be written as ONNX: {error}.") from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     # The exporter notes a Python stack trace at every node: nine tenths of a small network's file.
@@ -137,23 +133,3 @@ def _dequantize_linear(codes: Any, scale: Any, zero_point: Any = None) -> Any:
 
 def _global_average_pool(x: Any) -> Any:
     return op.GlobalAveragePool(x)
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

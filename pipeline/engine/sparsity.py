@@ -53,11 +53,9 @@ def raise_sparsity(model: nn.Module, sparsity: float, *, scope: Literal["global"
         ValueError: `sparsity` lies outside [0, 1], or `scope` is unknown.
     """
     if not 0.0 <= sparsity <= 1.0:
-        message = f"Sparsity must lie in [0, 1], found {sparsity!r}"
-        raise ValueError(message)
+        raise ValueError(f"sparsity must lie in [0, 1], found {sparsity!r}")
     if scope not in ("global", "layer"):
-        message = f"Scope must be 'global' or 'layer', found {scope!r}"
-        raise ValueError(message)
+        raise ValueError(f"scope must be 'global' or 'layer', found {scope!r}")
     attach_masks(model)
     # Sorted by name because tracing a model may reorder its modules.
     modules = [module for _, module in sorted(prunable(model).items())]

@@ -49,12 +49,13 @@ def trace(model: nn.Module) -> fx.GraphModule:
     try:
         graph = Tracer().trace(model)
     except (fx.proxy.TraceError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        message = f"{type(model).__name__} cannot be traced by torch.fx, so it cannot be quantised: {error}"
-        raise StageError(message) from error
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise StageError(
+            f"{type(model).__name__} cannot be traced by torch.fx, so it cannot be quantised: {reason}."
+        ) from error
     traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
-        message = f"{type(model).__name__} must take exactly one input to be quantised"
-        raise StageError(message)
+        raise StageError(f"{type(model).__name__} must take exactly one input to be quantised.")
     _refuse_repeated_calls(traced)
     return traced
 
@@ -137,9 +138,8 @@ def _refuse_repeated_calls(traced: fx.GraphModule) -> None:
         if node.op != "call_module" or next(called_module(node).parameters(), None) is None:
             continue
         if str(node.target) in seen:
-            message = (
-                f"Module {node.target!r} has parameters and is called more than once; quantisation needs a range "
-                "of its own for each call: give every call its own module"
+            raise StageError(
+                f"the module {node.target!r} has parameters and is called more than once; quantisation needs a range "
+                "of its own for each call: give every call its own module."
             )
-            raise StageError(message)
         seen.add(str(node.target))

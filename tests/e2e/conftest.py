@@ -47,5 +47,3 @@ def all_subsets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """Run all sixteen ordered subsets once, in one store."""
     store = RunStore(tmp_path_factory.mktemp("subsets"))
     return {letters: run_here(store, make_recipe(letters)) for letters in ordered_subsets}
-
-

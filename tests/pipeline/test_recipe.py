@@ -84,8 +84,14 @@ def test_an_override_gives_an_option_to_a_dataset_that_is_only_named():
         (('"resnet20"', "20"), r"backbone is 20; it must be one of .*resnet20"),
         (('name = "npz"', 'name = "nzp"'), r"dataset\.name: no dataset is called 'nzp'; did you mean 'npz'\?"),
         (('path = "data/x.npz"', 'pth = "x"'), r"dataset\.pth is not an option here; did you mean 'path'\?"),
-        (("sparsity = 0.8", "sparsity = 1.5"), r"stages\[0\]\.sparsity is 1.5; it must be a number at least 0 and below 1"),
-        (("sparsity = 0.8", "sparcity = 0.8"), r"stages\[0\]\.sparcity is not an option here; did you mean 'sparsity'\?"),
+        (
+            ("sparsity = 0.8", "sparsity = 1.5"),
+            r"stages\[0\]\.sparsity is 1.5; it must be a number at least 0 and below 1",
+        ),
+        (
+            ("sparsity = 0.8", "sparcity = 0.8"),
+            r"stages\[0\]\.sparcity is not an option here; did you mean 'sparsity'\?",
+        ),
         (('"distill"', '"distil"'), r"stages\[2\]\.stage: no stage is called 'distil'; did you mean 'distill'\?"),
         (('stage = "distill"\ntemperature = 2.0', 'stage = "quantize"'), r"stages\[2\] is a second 'quantize'"),
         (('checkpoint = "w.th"', 'checkpoint = "w.th"\nepochs = 3'), "baseline has both of epochs and checkpoint"),

@@ -34,7 +34,10 @@ class ChooseModal(Modal[str]):
     ChooseModal {
         .dialog { height: auto; width: 86; }
         #body { height: auto; }
-        OptionList { width: auto; max-width: 42; height: auto; max-height: 16; border: none; background: $background; padding: 0; }
+        OptionList {
+            width: auto; max-width: 42; height: auto; max-height: 16;
+            border: none; background: $background; padding: 0;
+        }
         OptionList:focus { border: none; background-tint: transparent; }
         OptionList > .option-list--option-highlighted {
             background: $primary 35%; color: $foreground; text-style: bold;

@@ -121,7 +121,7 @@ class LaunchModal(Modal[Recipe]):
         for column in ("left", "right", "left"):
             table.add_column(justify=column)
         for entry in plan.entries:
-            epochs = "" if entry.epochs is None else f"{entry.epochs} epochs"
+            epochs = "" if entry.epochs is None else f"{entry.epochs} epoch{'s' * (entry.epochs != 1)}"
             what = "reused" if entry.is_reused else "train" if entry.epochs else "calibrate or load"
             table.add_row(Text(entry.stage), Text(epochs), Text(what, style="dim" if entry.is_reused else "bold"))
         self.query_one("#plan", Static).update(table)
@@ -133,7 +133,9 @@ class LaunchModal(Modal[Recipe]):
     def _words(self, plan: Plan) -> str:
         reused = sum(entry.is_reused for entry in plan.entries)
         device = self._recipe.training.device
-        lines = [f"{reused} reused, {len(plan.entries) - reused} to train: {plan.epochs} epochs, device {device}."]
+        lines = [
+            f"{reused} reused, {len(plan.entries) - reused} to train: {plan.epochs} epoch{'s' * (plan.epochs != 1)}, device {device}."
+        ]
         lines.append(
             f"Then measured with {', '.join(self._recipe.measure.runtimes)}, {self._recipe.measure.threads} thread(s)."
         )

@@ -44,9 +44,23 @@ class FrontierScreen(WorkbenchScreen):
         Binding(
             "up", "front(1)", "front", id="front", key_display="↑↓", tooltip="The next run of the front to the right"
         ),
-        Binding("tab", "overlap", "cell", show=False, id="overlap", priority=True, tooltip="The next run that shares this cell"),
+        Binding(
+            "tab",
+            "overlap",
+            "cell",
+            show=False,
+            id="overlap",
+            priority=True,
+            tooltip="The next run that shares this cell",
+        ),
         Binding("x", "axis", "axis", id="axis", tooltip="Put size or latency on the x axis"),
-        Binding("f", "group", "group", show=False, id="group", tooltip="The next pair of backbone and dataset; only those compare"),
+        Binding(
+            "f",
+            "group",
+            "group",
+            id="group",
+            tooltip="The next pair of backbone and dataset; only those compare",
+        ),
         Binding("space", "mark", "mark", id="mark", tooltip="Mark for export, or take the mark away"),
         Binding("e", "export", "export", id="export", tooltip="Export the marked runs, or this one"),
         Binding("enter", "live", "live", id="watch", show=False, tooltip="The curves of this run"),

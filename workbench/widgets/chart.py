@@ -143,17 +143,21 @@ class Chart(Widget):
         plot.xlim(*picture.x_limits)
         plot.ylim(*picture.y_limits)
         x_ticks = [*picture.x_ticks, *_fitting(picture, width)]
-        # plotext 5.3.2 takes a space inside a label for free room and then drops the label beside it.
-        plot.xticks([x for x, _ in x_ticks], [text.replace(" ", HARD_SPACE) for _, text in x_ticks])
+        # plotext 5.3.2 drops labels that would fit; it draws the ticks over a blank row that is written here.
+        plot.xticks([x for x, _ in x_ticks], [HARD_SPACE] * len(x_ticks))
         plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
         for x in picture.verticals:
             plot.vline(x, color=self._rgb("rule"))
         for series in picture.series:
             self._add(plot, series)
-        text = plot.build().replace(HARD_SPACE, " ")
+        text = plot.build()
         canvas = plot._active.monitor.matrix  # type: ignore[attr-defined]
         self._cells = (picture.x_limits, picture.y_limits, len(canvas.Cols_canvas), len(canvas.Rows_canvas))
         lines = Text.from_ansi(text).split("\n")[:height]
+        if x_ticks and len(lines) == height:
+            left, columns = canvas.Cols_canvas.start, len(canvas.Cols_canvas)
+            centres = [(left + _place(x, *picture.x_limits, columns), text) for x, text in x_ticks]
+            lines[-1] = Text(_label_row(centres, width), style=Style(color=self._color("foreground").rich_color))
         return [Strip(line.render(self.app.console, end="")) for line in lines]
 
     def _add(self, plot: Plot, series: Series) -> None:
@@ -177,6 +181,16 @@ class Chart(Widget):
 def _place(value: float, low: float, high: float, cells: int) -> int:
     # The rounding of plotext 5.3.2, so that what is computed here is the cell that it draws.
     return math.floor(round(0.5 + (cells - 1) * (value - low) / (high - low), 8)) if high > low else 0
+
+
+def _label_row(centres: Sequence[tuple[int, str]], width: int) -> str:
+    """Write labels under their ticks; one that would touch the label before it is left out."""
+    row = ""
+    for centre, text in centres:
+        start = max(0, min(centre - len(text) // 2, width - len(text)))
+        if len(row) < start or not row:
+            row = row.ljust(start) + text
+    return row.ljust(width)
 
 
 def _fitting(picture: Picture, width: int) -> list[tuple[float, str]]:

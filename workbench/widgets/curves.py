@@ -47,7 +47,7 @@ def title(metric: Metric, curves: Curves) -> str:
         newest = next((value for value in reversed(values) if math.isfinite(value)), None)
         if newest is not None:
             parts.append(f"{label} {words.compact(newest)}".strip())
-    return "  ".join(parts)
+    return " ".join(parts)
 
 
 def picture(metric: Metric, curves: Curves, state: RunState) -> Picture:

@@ -45,15 +45,19 @@ def compact(value: float | None) -> str:
 
 
 def mib(value: int | None) -> str:
-    """Write bytes in MiB without the unit, which stands in the header."""
-    return number(None if value is None else value / MIB, 2)
+    """Write bytes in MiB, without the unit, which stands in the header."""
+    return _three_digits(None if value is None else value / MIB)
 
 
 def milliseconds(value: float | None) -> str:
-    """Write a latency without its unit, with three digits that count."""
+    """Write a latency in ms, without the unit, which stands in the header."""
+    return _three_digits(value)
+
+
+def _three_digits(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "-"
-    return number(value, 2 if value < 10 else 1)
+    return number(value, 1 if value >= 100 else 2 if value >= 0.1 else 4)
 
 
 def duration(seconds: float | None) -> str:

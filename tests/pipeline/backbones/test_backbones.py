@@ -1,4 +1,3 @@
-
 from importlib import import_module
 from pathlib import Path
 

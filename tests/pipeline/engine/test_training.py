@@ -141,5 +141,3 @@ def test_a_student_that_equals_its_teacher_has_no_soft_loss():
     logits = torch.randn(5, 3)
     assert distillation.soft_targets(logits, logits, 4.0).item() == pytest.approx(0.0, abs=1e-6)
     assert math.isfinite(distillation.soft_targets(logits * 1e4, -logits * 1e4, 1.0).item())
-
-

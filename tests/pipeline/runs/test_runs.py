@@ -138,7 +138,6 @@ class TestState:
         assert epochs == [3.0]
         assert math.isnan(values[0])
 
-
     def test_an_event_about_a_stage_that_is_not_planned_is_refused(self):
         event = e.Progressed(index=7, step=1, metrics={})
         with pytest.raises(CorruptRun, match="names entry 7 of a plan of 2"):
