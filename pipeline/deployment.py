@@ -86,8 +86,8 @@ def _lower(model: "nn.Module", place: StageFolder, *, recipe: Recipe, task: "Ima
     from pipeline.engine import checkpoint, lowering, onnx_graph
     from pipeline.measure import accuracy, size
 
-    model = model.cpu().eval()
     splits = task.splits
+    answers = task.test_answers(model)
     lowered = lowering.lower(model, mean=splits.mean, std=splits.std)
     metadata = {
         "recipe": recipe.to_toml(),
@@ -105,7 +105,7 @@ def _lower(model: "nn.Module", place: StageFolder, *, recipe: Recipe, task: "Ima
             operators=dict(onnx_graph.operators(paths["onnx"])),
             size=size.checkpoint_size(paths["checkpoint"]),
             accuracy=accuracy.accuracy(
-                predict, splits.x_test, splits.y_test, runtime=accuracy_runtime, trained=task.test_answers(model)
+                predict, splits.x_test, splits.y_test, runtime=accuracy_runtime, trained=answers
             ),
             sha256={kind: files.sha256(path) for kind, path in paths.items()},
         )

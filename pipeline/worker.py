@@ -26,6 +26,7 @@ from pipeline.results import StageFolder
 from pipeline.runs.log import EventWriter
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
+from pipeline.runs.wording import log_line
 from pipeline.session import Session, StopRequest
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def work(folder: Path, lock: int) -> int:
             nonlocal state
             log.append(event)
             state = state.after(event)
+            line = log_line(event, state)
+            if line is not None:
+                print(line, flush=True)
 
         try:
             _Worker(run, emit, stop).work()

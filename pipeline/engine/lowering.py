@@ -171,9 +171,7 @@ def _float_layer(layer: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor) -> 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return factor and offset `(C,)`, float64, of batch normalisation in evaluation mode."""
     if norm.running_mean is None or norm.running_var is None:
-        raise StageError(
-            "BatchNorm without running statistics cannot be folded; keep track_running_stats on."
-        )
+        raise StageError("BatchNorm without running statistics cannot be folded; keep track_running_stats on.")
     factor = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
         factor = factor * norm.weight

@@ -102,18 +102,20 @@ def fit(
     )
     meter = _Meter(task, watcher)
     step = 0
+    frozen = False
     for epoch in range(epochs):
+        _set_mode(model, frozen=frozen)
         for inputs, labels in task.epoch(epoch):
             watcher.checkpoint_stop()
             progress = step / steps
+            if prepared and not frozen and progress >= freeze_after:
+                frozen = True
+                _set_mode(model, frozen=True)
             rate = learning_rate_at((step + 0.5) / steps, peak=learning_rate, settings=settings)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             if before_step is not None:
                 before_step(progress)
-            model.train()
-            if prepared:
-                _freeze(model, frozen=progress >= freeze_after)
             logits = model(inputs)
             value = loss(inputs, logits, labels) if loss is not None else task.loss(logits, labels)
             optimizer.zero_grad(set_to_none=True)
@@ -131,22 +133,25 @@ def fit(
 @torch.no_grad()
 def calibrate(model: nn.Module, task: ImageClassification) -> None:
     """Set the ranges of a prepared network's activations from training images, without training."""
-    model.train()
-    _freeze(model, frozen=False)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
+    _set_mode(model, frozen=False)
+    _hold_batch_statistics(model)
     for inputs in task.training_samples(calibration_samples):
         model(inputs)
     model.eval()
 
 
-def _freeze(model: nn.Module, *, frozen: bool) -> None:
+def _set_mode(model: nn.Module, *, frozen: bool) -> None:
+    """Put a network into training mode; frozen, its ranges and batch statistics stay as they are."""
+    model.train()
     fake_quant.set_observing(model, not frozen)
     if frozen:
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+        _hold_batch_statistics(model)
+
+
+def _hold_batch_statistics(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def _sparsity(model: nn.Module) -> dict[str, float]:

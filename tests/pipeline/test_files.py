@@ -11,9 +11,14 @@ from pipeline import files
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     files.write_text(path, "old")
-    with pytest.raises(OSError, match="disk full"), files.replacing(path) as temporary:
-        temporary.write_text("half")
-        raise OSError("disk full")
+
+    def write_half():
+        with files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -154,7 +154,7 @@ async def test_a_broken_preset_says_what_is_wrong_and_cannot_be_chosen(app, save
     async with app.run_test(size=(80, 24)) as pilot:
         await open_compose(app, pilot)
         await pilot.press("p")
-        await until(pilot, lambda: "no backbone is called" in screen_text(app))
+        await until(pilot, lambda: "is called 'nope'" in screen_text(app))
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, ChooseModal)

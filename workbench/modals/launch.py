@@ -133,9 +133,8 @@ class LaunchModal(Modal[Recipe]):
     def _words(self, plan: Plan) -> str:
         reused = sum(entry.is_reused for entry in plan.entries)
         device = self._recipe.training.device
-        lines = [
-            f"{reused} reused, {len(plan.entries) - reused} to train: {plan.epochs} epoch{'s' * (plan.epochs != 1)}, device {device}."
-        ]
+        epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
+        lines = [f"{reused} reused, {len(plan.entries) - reused} to train: {epochs}, device {device}."]
         lines.append(
             f"Then measured with {', '.join(self._recipe.measure.runtimes)}, {self._recipe.measure.threads} thread(s)."
         )

@@ -158,8 +158,9 @@ class LiveScreen(WorkbenchScreen):
         self.query_one(StageStrip).show(view, now)
         if lines != self._lines:
             self._lines = lines
-            style = words.status_color(view)
-            content = Content.assemble((about.plain, "bold"), "   ", (words.status_words(view), style or ""), paused)
+            color = words.status_color(view)
+            style = "$text-muted" if color == "dim" else f"${color}" if color else ""
+            content = Content.assemble((about.plain, "bold"), "   ", (words.status_words(view), style), paused)
             self.query_one("#about", Static).update(content)
             self.query_one("#numbers", Static).update(Content(numbers))
 

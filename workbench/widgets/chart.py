@@ -8,20 +8,17 @@ import math
 from collections.abc import Sequence
 
 from msgspec import Struct
-from rich.style import Style
 from rich.text import Text
-from textual.color import Color
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 from textual_plotext import Plot
 
 from workbench.settings import Marker
+from workbench.widgets import palette
 
 plotext_markers = {"braille": "braille", "block": "hd", "ascii": "*"}
 HARD_SPACE = "\u00a0"
-blends = {"dim": 0.55, "rule": 0.25}
-"""Shades between the theme's background and foreground."""
 
 
 class Series(Struct, frozen=True, kw_only=True):
@@ -122,9 +119,7 @@ class Chart(Widget):
     def _message(self) -> list[Strip]:
         width, height = self.size
         self._cells = None
-        lines = Text(
-            self._picture.empty, style=Style(color=self._color("foreground").rich_color, dim=True), justify="center"
-        )
+        lines = Text(self._picture.empty, style=palette.style(self.app, "dim"), justify="center")
         wrapped = lines.wrap(self.app.console, width)
         above = max(0, (height - len(wrapped)) // 2)
         body = [Strip(line.render(self.app.console, end="")) for line in wrapped]
@@ -137,7 +132,7 @@ class Chart(Widget):
         plot._set_size(width, height)
         plot.theme("textual-clear")
         plot.axes_color("default")
-        plot.ticks_color(self._rgb("foreground"))
+        plot.ticks_color(palette.plot_color(self.app, "foreground"))
         plot.xaxes(lower=True, upper=False)
         plot.yaxes(left=True, right=False)
         plot.xlim(*picture.x_limits)
@@ -147,7 +142,7 @@ class Chart(Widget):
         plot.xticks([x for x, _ in x_ticks], [HARD_SPACE] * len(x_ticks))
         plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
         for x in picture.verticals:
-            plot.vline(x, color=self._rgb("rule"))
+            plot.vline(x, color=palette.plot_color(self.app, "rule"))
         for series in picture.series:
             self._add(plot, series)
         text = plot.build()
@@ -157,25 +152,15 @@ class Chart(Widget):
         if x_ticks and len(lines) == height:
             left, columns = canvas.Cols_canvas.start, len(canvas.Cols_canvas)
             centres = [(left + _place(x, *picture.x_limits, columns), text) for x, text in x_ticks]
-            lines[-1] = Text(_label_row(centres, width), style=Style(color=self._color("foreground").rich_color))
+            lines[-1] = Text(_label_row(centres, width), style=palette.style(self.app, "foreground"))
         return [Strip(line.render(self.app.console, end="")) for line in lines]
 
     def _add(self, plot: Plot, series: Series) -> None:
         marker = series.marker or self._marker
-        color = self._rgb(series.color)
+        color = palette.plot_color(self.app, series.color)
         for xs, ys in _pieces(series, self._picture):
             draw = plot.plot if series.is_line and len(xs) > 1 else plot.scatter
             draw(xs, ys, marker=marker, color=color)
-
-    def _rgb(self, name: str) -> tuple[int, int, int]:
-        return self._color(name).rgb
-
-    def _color(self, name: str) -> Color:
-        variables = self.app.theme_variables
-        if name in blends:
-            ground = Color.parse(variables["background"])
-            return ground.blend(Color.parse(variables["foreground"]), blends[name])
-        return Color.parse(variables[name])
 
 
 def _place(value: float, low: float, high: float, cells: int) -> int:

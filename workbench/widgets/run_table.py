@@ -8,7 +8,7 @@ from textual.widgets import DataTable
 
 from pipeline.runs.state import Status
 from workbench.messages import RunView
-from workbench.widgets import words
+from workbench.widgets import palette, words
 
 Cells = tuple[Text, ...]
 
@@ -77,14 +77,12 @@ class RunTable(DataTable[Text]):
     def _cells(self, view: RunView, is_marked: bool, widths: tuple[int, ...]) -> Cells:
         state = view.state
         color = words.status_color(view)
-        style = self.app.theme_variables.get(color.removeprefix("$"), "") if color else ""
-        style = style if style.startswith("#") else "dim" if color == "$text-muted" else ""
         better = state.deployed.versus(state.baseline).top1_points
         is_dim = state.status in (Status.FAILED, Status.LOST, Status.STOPPED)
         return (
             Text(("* " if is_marked else "  ") + words.cut(view.name, widths[0] - 2), style="dim" if is_dim else ""),
             Text(words.letters(view)),
-            Text(words.cut(words.status_words(view), widths[2]), style=style),
+            Text(words.cut(words.status_words(view), widths[2]), style=palette.style(self.app, color)),
             Text(words.number(words.top1(state.deployed)), justify="right"),
             Text(words.number(better, signed=True), justify="right"),
             Text(words.mib(words.size_bytes(state.deployed)), justify="right"),

@@ -5,7 +5,7 @@ from textual.widget import Widget
 
 from pipeline.runs.state import StageState
 from workbench.messages import RunView
-from workbench.widgets import words
+from workbench.widgets import palette, words
 
 
 class StageStrip(Widget):
@@ -28,7 +28,7 @@ class StageStrip(Widget):
         """Draw the row."""
         text = Text(no_wrap=True, overflow="ellipsis")
         for piece, style in self._parts:
-            text.append(piece, style=self.app.theme_variables.get(style, style))
+            text.append(piece, style=style if style in ("bold", "dim", "") else palette.style(self.app, style))
         return text
 
     def _parts_of(self, view: RunView, now_s: float) -> list[tuple[str, str]]:

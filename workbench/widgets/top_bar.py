@@ -5,6 +5,8 @@ import platform
 from rich.text import Text
 from textual.widget import Widget
 
+from workbench.widgets import palette
+
 tabs = (("1", "Runs"), ("2", "Compose"), ("3", "Live"), ("4", "Frontier"))
 
 
@@ -28,11 +30,10 @@ class TopBar(Widget):
 
     def render(self) -> Text:
         """Draw the row."""
-        accent = self.app.theme_variables["primary"]
+        here = palette.style(self.app, "primary", reverse=True)
         text = Text(" pqd-workbench  ", no_wrap=True, style="bold")
         for key, title in tabs:
-            here = title == self._here
-            text.append(f" {key} {title} ", style=f"reverse {accent}" if here else "not bold")
+            text.append(f" {key} {title} ", style=here if title == self._here else "not bold")
             text.append(" ")
         running = f"{self._going_on} running" if self._going_on else ""
         right = f"{platform.node().partition('.')[0][:16]}  {running} ".replace("   ", " ")

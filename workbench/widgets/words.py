@@ -16,11 +16,11 @@ MIB = 1024 * 1024
 
 marks = {
     Status.QUEUED: ("..", ""),
-    Status.RUNNING: (">", "$primary"),
-    Status.FINISHED: ("ok", "$success"),
-    Status.FAILED: ("x", "$error"),
-    Status.STOPPED: ("--", "$text-muted"),
-    Status.LOST: ("!!", "$warning"),
+    Status.RUNNING: (">", "primary"),
+    Status.FINISHED: ("ok", "success"),
+    Status.FAILED: ("x", "error"),
+    Status.STOPPED: ("--", "dim"),
+    Status.LOST: ("!!", "warning"),
 }
 """Glyph and colour of each status; the word always stands beside them."""
 
@@ -90,8 +90,8 @@ def stage_words(stage: StageState) -> str:
 
 
 def status_color(view: RunView) -> str:
-    """Name the theme's colour for a run's status, as a CSS variable; empty for the ordinary one."""
-    return "$error" if view.problem else marks[view.state.status][1]
+    """Name the colour for a run's status (see ``palette``); empty for the ordinary one."""
+    return "error" if view.problem else marks[view.state.status][1]
 
 
 def letters(view: RunView) -> str:

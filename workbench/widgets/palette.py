@@ -1,0 +1,30 @@
+"""Colours by name, for what is drawn without CSS: plots and styled text."""
+
+from rich.style import Style
+from textual.app import App
+from textual.color import Color
+
+blends = {"dim": 0.55, "rule": 0.25}
+"""Shades between the theme's background and foreground."""
+grey = Color(128, 128, 128)
+
+
+def color(app: App[object], name: str) -> Color:
+    """Give a colour of the theme by its variable's name (``primary``), or one of the shades ``dim`` and ``rule``."""
+    variables = app.theme_variables
+    if name not in blends:
+        return Color.parse(variables[name])
+    ground, foreground = Color.parse(variables["background"]), Color.parse(variables["foreground"])
+    # The themes that leave the colours to the terminal do not tell them, so there is nothing to blend.
+    return grey if ground.ansi is not None else ground.blend(foreground, blends[name])
+
+
+def plot_color(app: App[object], name: str) -> tuple[int, int, int] | str:
+    """Give the same for plotext; ``default`` where the terminal's own is meant."""
+    found = color(app, name)
+    return "default" if found.ansi == -1 else found.rgb
+
+
+def style(app: App[object], name: str, *, bold: bool = False, reverse: bool = False) -> Style:
+    """Give a style for ``rich.text.Text`` in a colour of the theme; an empty name is the ordinary colour."""
+    return Style(color=color(app, name).rich_color if name else None, bold=bold or None, reverse=reverse or None)
