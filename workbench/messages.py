@@ -43,7 +43,7 @@ class RunView(Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> tuple[str, str]:
-        """Backbone and dataset: only runs that share both can be compared."""
+        """Backbone and dataset: only runs on the same dataset can be compared."""
         if self.recipe is None:
             return "?", "?"
         return self.recipe.backbone, self.recipe.dataset.name

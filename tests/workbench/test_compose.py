@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import presets, recipe
+from pipeline.errors import RecipeError
 from pipeline.runs import process
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
@@ -217,3 +218,10 @@ async def test_launch_shows_the_plan_then_starts_a_process_and_goes_live(app, st
         (run,) = store.runs()
         assert Path(run.folder / "recipe.toml").exists()
         await until(pilot, lambda: "work" in run.log_path.read_text())
+
+
+@pytest.mark.parametrize("name", ["", "../up", ".hidden", "two words", "a/b", "x" * 101])
+def test_a_preset_cannot_be_called_what_no_file_should_be_called(saved, name):
+    with pytest.raises(RecipeError, match="cannot name a preset"):
+        presets.save(fakes.recipe_of("pq", "PQ"), name, saved)
+    assert not saved.exists()

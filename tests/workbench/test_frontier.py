@@ -88,15 +88,17 @@ def drawn(chart):
     return rows[row].index("◉") - rows[axis].index("└") - 1, axis - 1 - row
 
 
-async def test_only_runs_of_one_backbone_and_dataset_are_compared(app, store):
+async def test_all_backbones_of_a_dataset_are_compared_or_one_of_them(app, store):
     add(store, "tiny-one", 92.0, 1_000_000)
     add(store, "other", 94.0, 3_000_000, backbone="resnet20")
     async with app.run_test(size=(80, 24)) as pilot:
         await open_frontier(app, pilot, 2)
-        first = app.screen._scene.points[0].view.name
-        assert len(app.screen._scene.points) == 1
+        assert "2 backbones on digits" in screen_text(app)
+        for name in ("other", "tiny-one"):
+            await pilot.press("f")
+            await until(pilot, lambda name=name: [p.view.name for p in app.screen._scene.points] == [name])
         await pilot.press("f")
-        await until(pilot, lambda: app.screen._scene.points[0].view.name != first)
+        await until(pilot, lambda: len(app.screen._scene.points) == 2)
 
 
 async def test_space_marks_and_e_opens_the_export_of_the_marked(app, store):

@@ -189,6 +189,21 @@ asyncio.run(main())
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("theme", ["ansi-dark", "textual-light", "nord"])
+async def test_every_screen_is_drawn_in_other_themes(app, store, theme):
+    ours = fakes.recipe_of("pq", "PQ")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.views)
+        for key in "1342":
+            await pilot.press(key)
+            app.theme = theme
+            await pilot.pause()
+            app.theme = "calm"
+            await pilot.pause()
+        assert "pqd-workbench" in screen_text(app)
+
+
 async def test_a_second_workbench_sees_the_same_runs(store, saved, tmp_path):
     with fakes.running(store, fakes.recipe_of("shared", "P"), []) as run:
         for _ in range(2):

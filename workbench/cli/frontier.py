@@ -44,7 +44,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print a table for each pair of backbone and dataset, and a plot on a terminal.
+    """Print a table for each dataset, and a plot on a terminal.
 
     Raises:
         RunStoreError: the store cannot be read.
@@ -53,12 +53,12 @@ def main(arguments: argparse.Namespace) -> int:
     measured = [one for one in found if one is not None and (arguments.all or one.status == Status.FINISHED)]
     grouped = groups(measured, by=arguments.x)
     if arguments.json:
-        output.document([{"backbone": key[0], "dataset": key[1], "runs": runs} for key, runs in grouped.items()])
+        output.document([{"dataset": dataset, "runs": runs} for dataset, runs in grouped.items()])
         return exit_codes.DONE
     if not grouped:
         output.say("no finished run has been measured yet. To launch one: pqd-workbench run smoke")
-    for (backbone, dataset), runs in grouped.items():
-        _print(f"{backbone} on {dataset}", runs)
+    for dataset, runs in grouped.items():
+        _print(dataset, runs)
         if sys.stdout.isatty():
             plot(runs, x=arguments.x)
     return exit_codes.DONE
@@ -92,11 +92,11 @@ def entry(run: Run) -> Entry | None:
     )
 
 
-def groups(entries: Sequence[Entry], *, by: str) -> dict[tuple[str, str], list[Entry]]:
+def groups(entries: Sequence[Entry], *, by: str) -> dict[str, list[Entry]]:
     """Sort the runs into those that compare, smallest (or fastest) first, the Pareto front marked."""
-    made: dict[tuple[str, str], list[Entry]] = {}
+    made: dict[str, list[Entry]] = {}
     for one in entries:
-        made.setdefault((one.backbone, one.dataset), []).append(one)
+        made.setdefault(one.dataset, []).append(one)
     for key, runs in made.items():
         front = {one.id for one in pareto_front((one, _costs(one)) for one in runs)}
         marked = [msgspec.structs.replace(one, on_front=one.id in front) for one in runs]
@@ -127,13 +127,14 @@ def plot(runs: Sequence[Entry], *, x: str) -> None:
 def _print(title: str, runs: Sequence[Entry]) -> None:
     right = ("top-1 %", "points", "MiB", "smaller", "ms", "faster")
     table = output.table(
-        "", "run", "id", "stages", *right, right=right, whole=("id", "stages"), title=output.clean(title)
+        "", "run", "id", "backbone", "stages", *right, right=right, whole=("id", "stages"), title=output.clean(title)
     )
     for one in runs:
         table.add_row(
             "*" if one.on_front else "",
             output.clean(one.name if one.status == Status.FINISHED else f"{one.name} ({one.status})"),
             one.id[-4:],
+            output.clean(one.backbone),
             one.stages,
             wording.number(one.top1, ".2f"),
             wording.number(one.top1_points, "+.2f"),

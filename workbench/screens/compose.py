@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import DescendantFocus
-from textual.widgets import Input, OptionList, Select, Static
+from textual.widgets import OptionList, Static
 
 from pipeline import catalog, presets, recipe
 from pipeline.errors import PipelineError, RecipeError
@@ -34,7 +34,7 @@ class ComposeScreen(WorkbenchScreen):
     ComposeScreen {
         #origin { height: 1; padding: 0 1; color: $text-muted; }
         #hint { height: 1; padding: 0 1; color: $text-muted; border-top: none; }
-        #verdict { height: 2; padding: 0 1; border-top: solid $panel; }
+        #verdict { height: 3; padding: 0 1; border-top: solid $panel; }
         #verdict.-wrong { color: $text-error; }
         &.-wide Outline { width: 48; }
     }
@@ -81,7 +81,7 @@ class ComposeScreen(WorkbenchScreen):
     @property
     def is_editing(self) -> bool:
         """A field has the focus."""
-        return isinstance(self.focused, Input | Select)
+        return self.focused is not None and not isinstance(self.focused, Outline)
 
     async def _show_all(self, place: int) -> None:
         outline = self.query_one(Outline)

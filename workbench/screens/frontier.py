@@ -18,7 +18,8 @@ from workbench.widgets import details, words
 from workbench.widgets import scatter as drawing
 from workbench.widgets.chart import Chart
 
-Groups = tuple[str, str]
+Shown = tuple[str | None, str]
+"""Backbone (None for all of them) and dataset of the runs that are shown."""
 
 
 class FrontierScreen(WorkbenchScreen):
@@ -59,7 +60,7 @@ class FrontierScreen(WorkbenchScreen):
             "group",
             "group",
             id="group",
-            tooltip="The next pair of backbone and dataset; only those compare",
+            tooltip="All backbones of a dataset, or one of them; then the next dataset",
         ),
         Binding("space", "mark", "mark", id="mark", tooltip="Mark for export, or take the mark away"),
         Binding("e", "export", "export", id="export", tooltip="Export the marked runs, or this one"),
@@ -68,8 +69,8 @@ class FrontierScreen(WorkbenchScreen):
 
     axis: reactive[str] = reactive("size", init=False)
     """What stands on the x axis."""
-    group: reactive[Groups | None] = reactive(None, init=False)
-    """Backbone and dataset of the runs that are shown; None until something has finished."""
+    group: reactive[Shown | None] = reactive(None, init=False)
+    """Which runs are shown; None until something has finished."""
 
     def compose_body(self) -> ComposeResult:
         """Build the plot and the pane beside it."""
@@ -89,22 +90,33 @@ class FrontierScreen(WorkbenchScreen):
         """Place the labels again."""
         self.call_after_refresh(self.show_views)
 
-    def _groups(self) -> list[Groups]:
-        finished = [view for view in (self.workbench.views or {}).values() if view.is_finished]
-        return sorted({view.group for view in finished})
+    def _finished(self) -> list[RunView]:
+        return [view for view in (self.workbench.views or {}).values() if view.is_finished]
+
+    def _groups(self) -> list[Shown]:
+        """List what can be shown: each dataset with all its backbones, then with each of several."""
+        found: list[Shown] = []
+        pairs = sorted({view.group for view in self._finished()})
+        for dataset in sorted({dataset for _, dataset in pairs}):
+            backbones = [backbone for backbone, other in pairs if other == dataset]
+            found.append((None, dataset))
+            found += [(backbone, dataset) for backbone in backbones if len(backbones) > 1]
+        return found
 
     def _in_group(self) -> list[RunView]:
-        views = (self.workbench.views or {}).values()
-        return [view for view in views if view.is_finished and view.group == self.group]
+        if self.group is None:
+            return []
+        backbone, dataset = self.group
+        return [view for view in self._finished() if view.group[1] == dataset and backbone in (None, view.group[0])]
 
     def show_views(self) -> None:
         """Draw the finished runs of the group."""
         groups = self._groups()
         if self.group not in groups:
             selected = self.workbench.view(self.workbench.selected)
-            newest = next((view.group for view in (self.workbench.views or {}).values() if view.is_finished), None)
-            mine = selected.group if selected is not None and selected.is_finished else newest
-            self.set_reactive(FrontierScreen.group, mine)
+            newest = next(iter(self._finished()), None)
+            mine = selected if selected is not None and selected.is_finished else newest
+            self.set_reactive(FrontierScreen.group, (None, mine.group[1]) if mine else None)
         self._scene = drawing.scatter(self._in_group(), self.axis)
         self._draw(groups)
 
@@ -113,7 +125,7 @@ class FrontierScreen(WorkbenchScreen):
         """The selected point; None when the selected run has none here."""
         return next((p for p in self._scene.points if p.view.id == self.workbench.selected), None)
 
-    def _draw(self, groups: list[Groups]) -> None:
+    def _draw(self, groups: list[Shown]) -> None:
         chart = self.query_one(Chart)
         width, height = chart.size
         chart.show(drawing.picture(self._scene, self.workbench.selected, self.workbench.marked, width, height))
@@ -124,12 +136,14 @@ class FrontierScreen(WorkbenchScreen):
             self._side = plain
             self.query_one("#side", Static).update(Group(*side))
 
-    def _caption(self, groups: list[Groups]) -> Content:
+    def _caption(self, groups: list[Shown]) -> Content:
         if self.group is None:
             return Content("top1 % over size")
         others = len(groups) - 1
         count = f"{len(self._scene.points)} of {len(self._in_group())}"
-        where = f"{self.group[0]} on {self.group[1]}" + (f" (f: {others} more)" if others else "")
+        backbones = sorted({view.group[0] for view in self._in_group()})
+        names = backbones[0] if len(backbones) == 1 else f"{len(backbones)} backbones"
+        where = f"{names} on {self.group[1]}" + (f" (f: {others} more)" if others else "")
         return Content(f"top1 % over {drawing.titles[self.axis]}    {count} finished, {where}")
 
     def _details(self) -> list[Text]:
@@ -148,7 +162,8 @@ class FrontierScreen(WorkbenchScreen):
             place = [p.view.id for p in together].index(view.id) + 1
             lines.append(Text(f"{place} of {len(together)} in this cell (tab)"))
         seed = f", seed {view.recipe.seed}" if view.recipe else ""
-        lines += [Text(f"{words.letters(view) or 'baseline only'}{seed}", style="dim"), Text("")]
+        stages = words.letters(view) or "baseline only"
+        lines += [Text(f"{view.group[0]}, {stages}{seed}", style="dim"), Text("")]
         lines += [details.comparison(state, short=True), Text("")]
         if state.deployed.accuracy is not None:
             low, high = state.deployed.accuracy.interval
@@ -182,7 +197,7 @@ class FrontierScreen(WorkbenchScreen):
         self.axis = "latency" if self.axis == "size" else "size"
 
     def action_group(self) -> None:
-        """Show the next pair of backbone and dataset."""
+        """Show the next backbone, or all of the next dataset."""
         groups = self._groups()
         if len(groups) > 1 and self.group is not None:
             self.group = groups[(groups.index(self.group) + 1) % len(groups)]

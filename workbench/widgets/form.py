@@ -34,8 +34,10 @@ class Form(VerticalScroll, can_focus=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "screen.back", "done", key_display="esc", id="leave", tooltip="Back to the list of parts"),
-        Binding("down", "step(1)", "next field", key_display="tab ↓", id="next-field", tooltip="The next field"),
-        Binding("up", "step(-1)", "field before", show=False, id="previous-field", tooltip="The field before"),
+        Binding("tab,down", "step(1)", "next field", id="next-field", tooltip="The next field"),
+        Binding(
+            "shift+tab,up", "step(-1)", "field before", show=False, id="previous-field", tooltip="The field before"
+        ),
     ]
 
     class Changed(Message):

@@ -56,7 +56,7 @@ class RunTable(DataTable[Text]):
         else:
             for run_id, cells in rows.items():
                 for column, (new, old) in enumerate(zip(cells, self._shown[run_id], strict=True)):
-                    if new != old or new.spans != old.spans:
+                    if (new.plain, new.style) != (old.plain, old.style):
                         self.update_cell(run_id, str(column), new)
         self._shown = rows
         if selected in rows and (place := list(rows).index(selected)) != self.cursor_row:
