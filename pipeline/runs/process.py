@@ -8,6 +8,7 @@ there is no moment between launch and work at which the run looks dead.
 import os
 import subprocess
 import sys
+import threading
 
 from pipeline.errors import RunStoreError
 from pipeline.recipe import Recipe
@@ -37,8 +38,8 @@ def launch(store: RunStore, recipe: Recipe) -> Run:
         raise RunStoreError(f"the pipeline process cannot be started: {error.strerror}.") from error
     finally:
         os.close(lock)
-    # The child outlives us on purpose; Python would warn about that when the handle is collected.
-    process.returncode = 0
+    # Whoever launched it may live on for days: collect the child's exit status, so that no dead entry stays behind.
+    threading.Thread(target=process.wait, daemon=True).start()
     return run
 
 

@@ -33,7 +33,7 @@ def wait_until(condition, seconds: float = 90.0) -> None:
 
 
 def is_training(run: Run) -> bool:
-    return any(isinstance(event, events.Progressed) for event in run.events()[0])
+    return any(isinstance(event, events.Progressed | events.EpochFinished) for event in run.events()[0])
 
 
 def pid(run: Run) -> int:

@@ -164,7 +164,7 @@ async def test_a_broken_preset_says_what_is_wrong_and_cannot_be_chosen(app, save
 def test_every_preset_survives_the_form():
     for path in presets.presets().values():
         source = recipe.load(path)
-        assert Draft.of(source).recipe() == source
+        assert Draft(source).recipe() == source
 
 
 def test_the_dry_run_tells_what_is_reused(store):
@@ -211,10 +211,10 @@ async def test_launch_shows_the_plan_then_starts_a_process_and_goes_live(app, st
         await add(app, pilot, "prune")
         await pilot.press("L")
         await until(pilot, lambda: isinstance(app.screen, LaunchModal) and app.screen.plan is not None)
-        await until(pilot, lambda: "0 reused, 2 to train: 50 epochs" in screen_text(app))
+        await until(pilot, lambda: "0 reused, 2 to train: 26 epochs" in screen_text(app))
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        await until(pilot, lambda: "my-recipe" in screen_text(app))
+        await until(pilot, lambda: "quickstart" in screen_text(app))
         (run,) = store.runs()
         assert Path(run.folder / "recipe.toml").exists()
         await until(pilot, lambda: "work" in run.log_path.read_text())

@@ -24,6 +24,9 @@ from workbench.widgets.draft import Draft, Part, dataset_part, stage_part
 from workbench.widgets.form import Form
 from workbench.widgets.outline import Outline
 
+FIRST = "quickstart"
+"""The preset with which a newcomer begins: it needs no download and takes a minute."""
+
 
 class ComposeScreen(WorkbenchScreen):
     """Compose: what will run, is it legal?"""
@@ -58,8 +61,8 @@ class ComposeScreen(WorkbenchScreen):
 
     def compose_body(self) -> ComposeResult:
         """Build the outline and the form."""
-        self.draft = Draft()
-        self.origin = "new recipe"
+        self.draft = Draft(recipe.load(presets.find(FIRST)))
+        self.origin = f"preset {FIRST}"
         self._is_changed = False
         yield Static(id="origin")
         with Horizontal():
@@ -216,7 +219,7 @@ class ComposeScreen(WorkbenchScreen):
 
         async def take(name: str | None) -> None:
             if name is not None:
-                self.draft = Draft.of(recipe.load(found[name]))
+                self.draft = Draft(recipe.load(found[name]))
                 self.origin = f"preset {name}"
                 self._is_changed = False
                 await self._show_all(0)
@@ -252,7 +255,7 @@ class ComposeScreen(WorkbenchScreen):
             self._judge()
             self.workbench.say(f"Saved as {path}.")
 
-        suggested = re.sub(r"[^A-Za-z0-9._-]+", "-", found.name).strip("-.") or "my-recipe"
+        suggested = re.sub(r"[^A-Za-z0-9._-]+", "-", found.name).strip("-.") or FIRST
         self.app.push_screen(AskModal("save as a preset", suggested, remark=remark), save)
 
     async def action_launch(self) -> None:

@@ -82,32 +82,17 @@ class Part:
 class Draft:
     """Everything that Compose edits."""
 
-    def __init__(self) -> None:
-        datasets, backbones = catalog.names("datasets"), catalog.names("backbones")
-        self.head = Part(
-            "recipe", "recipe", _head_options(), {"name": "my-recipe", "backbone": backbones[0], "seed": 0}
-        )
-        self.dataset = dataset_part(datasets[0])
-        self.baseline = Part("baseline", "baseline", options_of(Baseline), {"epochs": 30})
-        usual = (name for name in ("prune", "quantize", "distill") if name in catalog.names("stages"))
-        self.stages = [stage_part(name) for name in usual]
-        self.training = Part("training", "training", options_of(Training))
-        self.measure = Part("measure", "measure", options_of(Measure))
-
-    @classmethod
-    def of(cls, source: Recipe) -> "Draft":
-        """Take over a recipe, whole."""
+    def __init__(self, source: Recipe) -> None:
+        """Begin with a recipe, taken over whole."""
         document = source.document()
-        draft = cls()
-        draft.head = Part("recipe", "recipe", _head_options(), document)
         dataset = document["dataset"]
-        values = {"name": dataset} if isinstance(dataset, str) else dataset
-        draft.dataset = dataset_part(source.dataset.name, values)
-        draft.baseline = Part("baseline", "baseline", options_of(Baseline), document["baseline"])
-        draft.stages = [stage_part(stage["stage"], stage) for stage in document["stages"]]
-        draft.training = Part("training", "training", options_of(Training), document["training"])
-        draft.measure = Part("measure", "measure", options_of(Measure), document["measure"])
-        return draft
+        values = {} if isinstance(dataset, str) else dataset
+        self.head = Part("recipe", "recipe", _head_options(), document)
+        self.dataset = dataset_part(source.dataset.name, values)
+        self.baseline = Part("baseline", "baseline", options_of(Baseline), document["baseline"])
+        self.stages = [stage_part(stage["stage"], stage) for stage in document["stages"]]
+        self.training = Part("training", "training", options_of(Training), document["training"])
+        self.measure = Part("measure", "measure", options_of(Measure), document["measure"])
 
     @property
     def parts(self) -> list[Part]:
