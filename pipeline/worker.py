@@ -60,7 +60,7 @@ def work(folder: Path, lock: int) -> int:
             log.append(event)
             state = state.after(event)
             line = log_line(event, state)
-            if line is not None:
+            if line:
                 print(line, flush=True)
 
         try:

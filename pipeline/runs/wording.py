@@ -1,70 +1,177 @@
-"""Events in words, for the log that a person reads."""
+"""Runs in words: numbers with their unit, and their spread where there is one; events as lines of a log."""
 
+import math
 import time
-from collections.abc import Mapping
 
 from pipeline import events as e
-from pipeline.runs.state import RunState
+from pipeline.report import Accuracy, CheckpointSize, Latency
+from pipeline.runs.state import RunState, Status
+from pipeline.runs.store import Run
+
+MIB = 1024 * 1024
+NOTHING = "-"
+"""Stands where no number is known."""
 
 
-def log_line(event: e.AnyEvent, state: RunState) -> str | None:
-    """Say an event in one line with its time of day; None for those that come too often to be read.
+def number(value: float | None, form: str) -> str:
+    """Write a number whose unit stands in the header."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:{form}}"
 
-    Args:
-        event: what happened.
-        state: the run after it.
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """Write a number that is in percent already."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:.{digits}f} %"
+
+
+def points(value: float | None) -> str:
+    """Write a difference of two percentages."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:+.2f} points"
+
+
+def times(ratio: float | None, better: str, worse: str) -> str:
+    """Write a ratio with the word that fits it: ``3.90x smaller``, ``1.20x larger``."""
+    if ratio is None or ratio <= 0:
+        return NOTHING
+    return f"{ratio:.2f}x {better}" if ratio >= 1 else f"{1 / ratio:.2f}x {worse}"
+
+
+def ratio(value: float | None) -> str:
+    """Write a ratio alone, where the header says of what."""
+    return NOTHING if value is None else f"{value:.2f}x"
+
+
+def mib(size_bytes: int | None, *, unit: bool = True) -> str:
+    """Write bytes in MiB; four decimals where two would leave nothing."""
+    if size_bytes is None:
+        return NOTHING
+    value = size_bytes / MIB
+    return f"{value:.{2 if value >= 1 else 4}f}{' MiB' if unit else ''}"
+
+
+def milliseconds(value: float | None, *, unit: bool = True) -> str:
+    """Write a latency."""
+    return NOTHING if value is None else f"{value:.{3 if value < 10 else 2}f}{' ms' if unit else ''}"
+
+
+def accuracy(found: Accuracy | None) -> str:
+    """Write top-1 with its 95 % interval."""
+    if found is None:
+        return NOTHING
+    low, high = found.interval
+    return f"{percent(found.top1)} [{low:.1f}, {high:.1f}]"
+
+
+def agreement(found: Accuracy | None) -> str:
+    """Write the share of samples with the same answer as the trained network."""
+    return NOTHING if found is None or found.agreement is None else percent(100 * found.agreement)
+
+
+def size(found: CheckpointSize | None) -> str:
+    """Write a checkpoint's size in MiB and in bytes."""
+    return NOTHING if found is None else f"{mib(found.size_bytes)} ({found.size_bytes:,} bytes)"
+
+
+def latency(found: Latency | None) -> str:
+    """Write the median and the 90th percentile."""
+    if found is None:
+        return NOTHING
+    return f"{milliseconds(found.median_ms)} median, {milliseconds(found.p90_ms)} p90"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a span of time with its two largest units."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def status(state: RunState) -> str:
+    """Write the status word, and how far a run at work is."""
+    if state.status is not Status.RUNNING:
+        return state.status.value
+    return f"{state.status.value} {100 * state.progress:.0f} %"
+
+
+def stage_name(state: RunState, index: int) -> str:
+    """Name an entry of the plan, with its place: ``baseline``, ``1 prune``."""
+    if not 0 <= index < len(state.stages):
+        return str(index)
+    return state.stages[index].stage if index == 0 else f"{index} {state.stages[index].stage}"
+
+
+def pipeline_of(run: Run) -> str:
+    """Say what a recipe does in one line.
+
+    Raises:
+        RecipeError: the recipe does not fit this version.
     """
-    words = _words(event, state)
-    return None if words is None else f"{time.strftime('%H:%M:%S', time.localtime(event.time_s))} {words}"
+    recipe = run.recipe()
+    stages = " -> ".join(stage.name for stage in recipe.stages) or "no stages"
+    return f"{recipe.name}: {recipe.backbone} on {recipe.dataset.name}, {stages}"
 
 
-def _words(event: e.AnyEvent, state: RunState) -> str | None:  # one line for each kind of event
+def log_line(event: e.AnyEvent, state: RunState) -> str:
+    """Put an event into one line with its time of day; empty for one that a log need not repeat."""
+    words = describe(event, state)
+    return words and f"{time.strftime('%H:%M:%S', time.localtime(event.time_s))} {words}"
+
+
+def describe(event: e.AnyEvent, state: RunState) -> str:
+    """Put an event into one line; empty for one that a log need not repeat."""
     match event:
         case e.RunStarted():
-            names = ", ".join(plan.stage for plan in event.plan)
-            return f"started on {event.device} as process {event.pid}: {names}"
-        case e.Waited() | e.RunFailed():
-            return event.reason
-        case e.Noted():
-            return event.text
+            return f"started on {event.host}, training on {event.device}: {len(event.plan)} entries in the plan"
+        case e.Waited():
+            return f"waiting: {event.reason}"
+        case e.Downloaded():
+            return f"downloading: {mib(event.done)}" + (f" of {mib(event.total)}" if event.total else "")
         case e.StageStarted():
-            return f"{_stage(event.index, state)} started, {event.steps:,} steps"
+            stage = state.stages[event.index]
+            return f"{stage_name(state, event.index)}: begins, {stage.epochs} epochs, {event.steps:,} steps"
         case e.StageReused():
-            return f"{_stage(event.index, state)} reused, {_metrics(event.metrics)}"
-        case e.EpochFinished():
-            epochs = state.stages[event.index].epochs
-            return f"{_stage(event.index, state)} epoch {event.epoch}/{epochs}, {_metrics(event.metrics)}"
+            name = stage_name(state, event.index)
+            return f"{name}: reused, {_metrics(event.metrics)} (cost {duration(event.seconds)} then)"
+        case e.EpochFinished() if state.stages[event.index].status == "running":
+            name, epochs = stage_name(state, event.index), state.stages[event.index].epochs
+            left = state.eta_s(event.time_s)
+            rest = "" if left is None else f", {duration(left)} left"
+            return f"{name}: epoch {event.epoch}/{epochs}, {_metrics(event.metrics)}{rest}"
         case e.StageFinished():
-            return f"{_stage(event.index, state)} finished in {event.seconds:.0f} s, {_metrics(event.metrics)}"
+            name = stage_name(state, event.index)
+            return f"{name}: finished in {duration(event.seconds)}, {_metrics(event.metrics)}"
+        case e.Noted():
+            return f"note: {event.text}"
         case e.ModelLowered():
-            integer = sum(count for name, count in event.operators.items() if name.startswith("QLinear"))
-            return f"{event.subject} network lowered, {integer} integer operators of {sum(event.operators.values())}"
-        case e.ArtifactWritten():
-            return f"{event.subject} {event.kind} written, {event.bytes:,} bytes"
+            return f"lowered: {event.subject}, {sum(event.operators.values())} operators"
         case e.Measuring():
             return f"measuring {event.what}"
         case e.AccuracyMeasured():
-            return f"{event.subject} top-1 {event.accuracy.top1:.2f} % of {event.accuracy.total:,} test samples"
+            return f"top-1 of {event.subject}: {accuracy(event.accuracy)}"
+        case e.SizeMeasured():
+            return f"checkpoint of {event.subject}: {size(event.size)}"
         case e.LatencyMeasured():
-            latency = event.latency
-            return f"{event.subject} {latency.median_ms:.3f} ms in {latency.runtime}, p90 {latency.p90_ms:.3f} ms"
-        case e.RunFinished():
-            return "finished"
-        case e.RunStopped():
-            return "stopped, as asked"
-        case e.Downloaded() | e.Progressed() | e.SizeMeasured():
-            return None
+            return f"latency of {event.subject} in {event.latency.runtime}: {latency(event.latency)}"
+        case e.RunFinished() | e.RunFailed() | e.RunStopped():
+            return state.status.value
+        case _:
+            return ""
 
 
-def _stage(index: int, state: RunState) -> str:
-    return f"{index} {state.stages[index].stage}" if index else "baseline"
-
-
-def _metrics(metrics: Mapping[str, float | None]) -> str:
-    words = {"train_loss": "loss {:.4f}", "top1": "validation top-1 {:.2f} %", "sparsity": "zeros {:.1%}"}
-    words["images_per_s"] = "{:,.0f} images/s"
-    return ", ".join(
-        text.format(metrics[name]) if metrics[name] is not None else f"{name} not finite"
-        for name, text in words.items()
-        if name in metrics
-    )
+def _metrics(metrics: dict[str, float | None]) -> str:
+    speed = metrics.get("images_per_s")
+    sparsity = metrics.get("sparsity")
+    # While training the loss of the training images, at the end of a stage that of the validation images.
+    losses = (("loss", metrics.get("train_loss")), ("validation loss", metrics.get("validation_loss")))
+    parts = [
+        *[f"{name} {loss:.4g}" for name, loss in losses if loss is not None][:1],
+        f"top-1 {percent(metrics.get('top1'))}",
+        "" if not sparsity else f"{100 * sparsity:.1f} % zeros",
+        "" if speed is None else f"{speed:,.0f} images/s",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -65,7 +65,7 @@ def test_a_launched_run_is_alive_from_the_first_moment_and_finishes(store):
     lines = run.log_path.read_text().splitlines()
     assert lines[-1].endswith(" finished")
     assert not [line for line in lines if not re.match(r"\d\d:\d\d:\d\d ", line)]
-    assert any("1 quantize epoch 2/2, loss" in line for line in lines)
+    assert any("1 quantize: epoch 2/2, loss" in line for line in lines)
 
 
 def test_a_killed_run_is_lost(training):

@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from pipeline.errors import PipelineError
 from pipeline.report import Latency, Report, pareto_front
+from pipeline.runs import wording
 from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
 from workbench import locations
-from workbench.cli import exit_codes, output, wording
+from workbench.cli import exit_codes, output
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,10 @@ import argparse
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.runs import wording
 from pipeline.runs.store import Run, RunStore
 from workbench import locations
-from workbench.cli import exit_codes, output, wording
+from workbench.cli import exit_codes, output
 
 
 def main(arguments: argparse.Namespace) -> int:

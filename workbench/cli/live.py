@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.events import AnyEvent
+from pipeline.runs import wording
 from pipeline.runs.state import RunState, StageState
-from workbench.cli import output, wording
+from workbench.cli import output
 
 REDRAW_S = 1.0
 """Seconds after which the time that is left is written anew although nothing happened."""

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.report import Latency, Report
+from pipeline.runs import wording
 from pipeline.runs.state import RunState, Status
 from pipeline.runs.store import Run
-from workbench.cli import output, wording
+from workbench.cli import output
 
 if TYPE_CHECKING:
     from rich.console import Console
