@@ -9,30 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.backbones._blocks import BasicBlock, initialised
+
 MIN_IMAGE_SIDE: int = 8
 """Smallest square image accepted, in pixels: three halvings leave 1x1."""
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut around them."""
-
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or in_channels != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(N, C_in, H, W)` to `(N, C, H / stride, W / stride)`."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        return F.relu(out + self.downsample(x))
 
 
 class ResNet18(nn.Module):
@@ -42,10 +22,10 @@ class ResNet18(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+        self.layer1 = _group(64, 64, stride=1)
+        self.layer2 = _group(64, 128, stride=2)
+        self.layer3 = _group(128, 256, stride=2)
+        self.layer4 = _group(256, 512, stride=2)
         self.fc = nn.Linear(512, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,10 +37,15 @@ class ResNet18(nn.Module):
         return logits
 
 
+def _group(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+    downsample: nn.Module = nn.Identity()
+    if stride != 1:
+        projection = nn.Conv2d(in_channels, channels, 1, stride, bias=False)
+        downsample = nn.Sequential(projection, nn.BatchNorm2d(channels))
+    first = BasicBlock(in_channels, channels, stride, downsample)
+    return nn.Sequential(first, BasicBlock(channels, channels, 1, nn.Identity()))
+
+
 def build(*, num_classes: int, in_channels: int) -> nn.Module:
     """Build the network with Kaiming-normal convolutions (fan out)."""
-    model = ResNet18(num_classes, in_channels)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return model
+    return initialised(ResNet18(num_classes, in_channels))

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.backbones._blocks import BasicBlock, initialised
+
 MIN_IMAGE_SIDE: int = 8
 """Smallest square image accepted, in pixels: two halvings leave 2x2."""
 
@@ -30,24 +32,6 @@ class Subsample(nn.Module):
         picked = F.max_pool2d(x, kernel_size=1, stride=2)
         before = self.extra // 2
         return F.pad(picked, (0, 0, 0, 0, before, self.extra - before))
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut around them."""
-
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.shortcut: nn.Module = nn.Identity() if stride == 1 else Subsample(channels - in_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(N, C_in, H, W)` to `(N, C, H / stride, W / stride)`."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        return F.relu(out + self.shortcut(x))
 
 
 class ResNet20(nn.Module):
@@ -72,14 +56,11 @@ class ResNet20(nn.Module):
 
 
 def _group(in_channels: int, channels: int, stride: int) -> nn.Sequential:
-    first = BasicBlock(in_channels, channels, stride)
-    return nn.Sequential(first, BasicBlock(channels, channels, 1), BasicBlock(channels, channels, 1))
+    downsample = nn.Identity() if stride == 1 else Subsample(channels - in_channels)
+    first = BasicBlock(in_channels, channels, stride, downsample)
+    return nn.Sequential(first, *(BasicBlock(channels, channels, 1, nn.Identity()) for _ in range(2)))
 
 
 def build(*, num_classes: int, in_channels: int) -> nn.Module:
     """Build the network with Kaiming-normal convolutions (fan out)."""
-    model = ResNet20(num_classes, in_channels)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return model
+    return initialised(ResNet20(num_classes, in_channels))

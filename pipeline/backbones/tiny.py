@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.backbones._blocks import initialised
+
 MIN_IMAGE_SIDE: int = 4
 """Smallest square image accepted, in pixels."""
 
@@ -37,8 +39,4 @@ class Tiny(nn.Module):
 
 def build(*, num_classes: int, in_channels: int) -> nn.Module:
     """Build the network with Kaiming-normal convolutions (fan out)."""
-    model = Tiny(num_classes, in_channels)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return model
+    return initialised(Tiny(num_classes, in_channels))

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.backbones._blocks import initialised
+
 MIN_IMAGE_SIDE: int = 32
 """Smallest square image accepted, in pixels: five halvings leave 1x1."""
 
@@ -44,8 +46,4 @@ class VGG16BN(nn.Module):
 
 def build(*, num_classes: int, in_channels: int) -> nn.Module:
     """Build the network with Kaiming-normal convolutions (fan out)."""
-    model = VGG16BN(num_classes, in_channels)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return model
+    return initialised(VGG16BN(num_classes, in_channels))

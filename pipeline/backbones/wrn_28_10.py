@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.backbones._blocks import initialised
+
 MIN_IMAGE_SIDE: int = 8
 """Smallest square image accepted, in pixels: two halvings leave 2x2."""
 
@@ -67,8 +69,4 @@ def _group(in_channels: int, channels: int, stride: int) -> nn.Sequential:
 
 def build(*, num_classes: int, in_channels: int) -> nn.Module:
     """Build the network with Kaiming-normal convolutions (fan out)."""
-    model = WideResNet28x10(num_classes, in_channels)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return model
+    return initialised(WideResNet28x10(num_classes, in_channels))
