@@ -1,4 +1,4 @@
-"""The app: four screens over one feed. It shows what lies in the store; it owns no run."""
+"""The app: screens over one feed. It shows what lies in the store; it owns no run."""
 
 import os
 import signal
@@ -15,13 +15,10 @@ from textual.signal import Signal
 from textual.theme import Theme
 
 from pipeline.runs.store import RunStore
+from workbench import screens
 from workbench.feed import Feed
 from workbench.messages import FeedFailed, RunChanged, RunsChanged, RunView
 from workbench.modals.help import HelpModal
-from workbench.screens.compose import ComposeScreen
-from workbench.screens.frontier import FrontierScreen
-from workbench.screens.live import LiveScreen
-from workbench.screens.runs import RunsScreen
 from workbench.settings import Settings
 
 # Every colour is one of xterm's 256, which is what a terminal behind SSH usually has.
@@ -47,19 +44,14 @@ class Workbench(App[None]):
 
     TITLE = "pqd-workbench"
     CSS_PATH = "app.tcss"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "runs": RunsScreen,
-        "compose": ComposeScreen,
-        "live": LiveScreen,
-        "frontier": FrontierScreen,
-    }
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = dict(screens.found())
     DEFAULT_MODE = "runs"
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - not a class variable upstream
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "switch_mode('runs')", "Runs", id="runs", show=False, tooltip="What do I have, what is going on?"),
-        Binding("2", "switch_mode('compose')", "Compose", id="compose", show=False, tooltip="Put a recipe together"),
-        Binding("3", "switch_mode('live')", "Live", id="live", show=False, tooltip="Watch one run train"),
-        Binding("4", "switch_mode('frontier')", "Frontier", id="frontier", show=False, tooltip="Compare what finished"),
+        *(
+            Binding(screen.KEY, f"switch_mode('{name}')", screen.TAB, id=name, show=False, tooltip=screen.QUESTION)
+            for name, screen in screens.found().items()
+        ),
         Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="All keys of this screen"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave the workbench; runs go on"),
     ]

@@ -19,7 +19,7 @@ from pipeline.runs import process
 from workbench.modals.ask import AskModal
 from workbench.modals.choose import Choice, ChooseModal
 from workbench.modals.launch import LaunchModal
-from workbench.screens.base import WorkbenchScreen
+from workbench.screens._base import WorkbenchScreen
 from workbench.widgets.draft import Draft, Part, dataset_part, stage_part
 from workbench.widgets.form import Form
 from workbench.widgets.outline import Outline
@@ -31,7 +31,9 @@ FIRST = "quickstart"
 class ComposeScreen(WorkbenchScreen):
     """Compose: what will run, is it legal?"""
 
-    TITLE_OF_TAB = "Compose"
+    KEY = "2"
+    TAB = "Compose"
+    QUESTION = "What will run, is it legal?"
     AUTO_FOCUS = "Outline"
     DEFAULT_CSS = """
     ComposeScreen {

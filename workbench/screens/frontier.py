@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from workbench.messages import RunView
 from workbench.modals.export import ExportModal
-from workbench.screens.base import WorkbenchScreen
+from workbench.screens._base import WorkbenchScreen
 from workbench.widgets import details, words
 from workbench.widgets import scatter as drawing
 from workbench.widgets.chart import Chart
@@ -25,7 +25,9 @@ Shown = tuple[str | None, str]
 class FrontierScreen(WorkbenchScreen):
     """Frontier: which one do I take?"""
 
-    TITLE_OF_TAB = "Frontier"
+    KEY = "4"
+    TAB = "Frontier"
+    QUESTION = "Which one do I take?"
     DEFAULT_CSS = """
     FrontierScreen {
         #caption { height: 1; padding: 0 1; color: $text-muted; }

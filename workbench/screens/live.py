@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.widgets import Log, Static
 
 from workbench.messages import Curves, RunChanged, RunView
-from workbench.screens.base import WorkbenchScreen
+from workbench.screens._base import WorkbenchScreen
 from workbench.widgets import curves as drawing
 from workbench.widgets import details, words
 from workbench.widgets.chart import Chart
@@ -25,7 +25,9 @@ class LogTail(Log, can_focus=False):
 class LiveScreen(WorkbenchScreen):
     """Live: is it learning, when is it done, should I stop it?"""
 
-    TITLE_OF_TAB = "Live"
+    KEY = "3"
+    TAB = "Live"
+    QUESTION = "Is it learning, when is it done, should I stop it?"
     DEFAULT_CSS = """
     LiveScreen {
         #about { height: 1; padding: 0 1; }

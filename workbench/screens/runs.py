@@ -14,7 +14,7 @@ from pipeline.errors import RunStoreError
 from workbench.messages import RunView
 from workbench.modals.confirm import ConfirmModal
 from workbench.modals.export import ExportModal
-from workbench.screens.base import WorkbenchScreen
+from workbench.screens._base import WorkbenchScreen
 from workbench.widgets import details
 from workbench.widgets.run_table import RunTable
 
@@ -26,7 +26,9 @@ Press 2 to compose a recipe, or p to start from a preset."""
 class RunsScreen(WorkbenchScreen):
     """Runs: what do I have, what is going on?"""
 
-    TITLE_OF_TAB = "Runs"
+    KEY = "1"
+    TAB = "Runs"
+    QUESTION = "What do I have, what is going on?"
     DEFAULT_CSS = """
     RunsScreen {
         #empty { height: 1fr; content-align: center middle; text-align: center; color: $text-muted; display: none; }

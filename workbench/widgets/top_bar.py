@@ -1,13 +1,12 @@
-"""The first row of every screen: the name, the four screens with their keys, and how many runs go on."""
+"""The first row of every screen: the name, the screens with their keys, and how many runs go on."""
 
 import platform
 
 from rich.text import Text
 from textual.widget import Widget
 
+from workbench import screens
 from workbench.widgets import palette
-
-tabs = (("1", "Runs"), ("2", "Compose"), ("3", "Live"), ("4", "Frontier"))
 
 
 class TopBar(Widget):
@@ -32,8 +31,8 @@ class TopBar(Widget):
         """Draw the row."""
         here = palette.style(self.app, "primary", reverse=True)
         text = Text(" pqd-workbench  ", no_wrap=True, style="bold")
-        for key, title in tabs:
-            text.append(f" {key} {title} ", style=here if title == self._here else "not bold")
+        for screen in screens.found().values():
+            text.append(f" {screen.KEY} {screen.TAB} ", style=here if self._here == screen.TAB else "not bold")
             text.append(" ")
         running = f"{self._going_on} running" if self._going_on else ""
         right = f"{platform.node().partition('.')[0][:16]}  {running} ".replace("   ", " ")

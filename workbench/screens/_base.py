@@ -1,4 +1,4 @@
-"""What the four screens share: the top bar, the footer, and being told what changed only while they are seen."""
+"""What all screens share: the top bar, the footer, and being told what changed only while they are seen."""
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 class WorkbenchScreen(Screen[None]):
-    """One of the four screens."""
+    """A screen that a number key opens."""
 
-    TITLE_OF_TAB: ClassVar[str] = ""
+    KEY: ClassVar[str]
+    """The key that opens it, and its place in the top bar."""
+    TAB: ClassVar[str]
+    """Its word in the top bar."""
+    QUESTION: ClassVar[str]
+    """What it answers, for the help."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="back", show=False, tooltip="Go back one layer, in the end to Runs"),
     ]
@@ -32,7 +37,7 @@ class WorkbenchScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Frame the body."""
-        yield TopBar(self.TITLE_OF_TAB)
+        yield TopBar(self.TAB)
         yield from self.compose_body()
         yield Footer(show_command_palette=False, compact=True)
 
