@@ -7,8 +7,9 @@ for each epoch
         pruned weights are set back to zero
     evaluate on the held-out images, tell the watcher
 
-For a prepared network, ranges follow the activations for the first part of the stage; then they and the BatchNorm
-statistics are frozen, so that the rest trains exactly what will be deployed.
+For a prepared network, ranges follow the activations for the first part of the stage and are then frozen. BatchNorm
+goes on normalising by its batch to the end: held at its running statistics while steps are still large, a small
+network was seen to diverge.
 """
 
 import math
@@ -85,14 +86,14 @@ def fit(
         watcher: follows the training and may stop it.
         loss: replaces the plain loss; it is given the inputs too.
         before_step: called with the share of the stage done, before each step.
-        freeze_after: share of the steps after which ranges and BatchNorm statistics of a prepared network are fixed.
+        freeze_after: share of the steps after which the ranges of a prepared network are fixed.
 
     Raises:
         StageError: the loss is no longer finite.
         RunStopped: a person asked for it.
     """
     steps = epochs * task.steps_per_epoch
-    prepared = fake_quant.is_prepared(model)
+    observing = fake_quant.is_prepared(model)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=learning_rate,
@@ -102,15 +103,15 @@ def fit(
     )
     meter = _Meter(task, watcher)
     step = 0
-    frozen = False
+    fake_quant.set_observing(model, True)
     for epoch in range(epochs):
-        _set_mode(model, frozen=frozen)
+        model.train()
         for inputs, labels in task.epoch(epoch):
             watcher.checkpoint_stop()
             progress = step / steps
-            if prepared and not frozen and progress >= freeze_after:
-                frozen = True
-                _set_mode(model, frozen=True)
+            if observing and progress >= freeze_after:
+                observing = False
+                fake_quant.set_observing(model, False)
             rate = learning_rate_at((step + 0.5) / steps, peak=learning_rate, settings=settings)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -133,25 +134,14 @@ def fit(
 @torch.no_grad()
 def calibrate(model: nn.Module, task: ImageClassification) -> None:
     """Set the ranges of a prepared network's activations from training images, without training."""
-    _set_mode(model, frozen=False)
-    _hold_batch_statistics(model)
-    for inputs in task.training_samples(calibration_samples):
-        model(inputs)
-    model.eval()
-
-
-def _set_mode(model: nn.Module, *, frozen: bool) -> None:
-    """Put a network into training mode; frozen, its ranges and batch statistics stay as they are."""
     model.train()
-    fake_quant.set_observing(model, not frozen)
-    if frozen:
-        _hold_batch_statistics(model)
-
-
-def _hold_batch_statistics(model: nn.Module) -> None:
+    fake_quant.set_observing(model, True)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
+    for inputs in task.training_samples(calibration_samples):
+        model(inputs)
+    model.eval()
 
 
 def _sparsity(model: nn.Module) -> dict[str, float]:

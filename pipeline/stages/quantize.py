@@ -3,7 +3,7 @@
 Quantisation-aware training with straight-through fake quantisers: weights int8, symmetric, one scale per output
 channel; activations uint8, affine, one scale per tensor, ranges by a moving average of the extremes. The ranges are
 first calibrated on training batches, then follow the training, and are frozen after the share ``freeze_after`` of
-the steps, BatchNorm statistics with them. ``epochs = 0`` calibrates only. Later stages go on training the
+the steps. ``epochs = 0`` calibrates only. Later stages go on training the
 fake-quantised network; it is lowered to real INT8 once, after the last stage. ``weight_bits`` below 8 uses a
 coarser grid on the same INT8 kernels: fewer bytes once coded, no fewer milliseconds.
 """
@@ -27,7 +27,7 @@ class Quantize(Stage, frozen=True, kw_only=True):
 
     weight_bits: Annotated[int, Meta(ge=2, le=8, description="width of the weights' grid", extra={"unit": "bit"})] = 8
     freeze_after: Annotated[
-        float, Meta(ge=0, le=1, description="share of the steps after which ranges and BatchNorm are frozen")
+        float, Meta(ge=0, le=1, description="share of the steps after which the ranges are frozen")
     ] = 0.6
     epochs: Annotated[int, Meta(ge=0, description="passes over the training data", extra={"unit": "epochs"})] = 40
     learning_rate: Annotated[float, Meta(gt=0, description="peak step size")] = 0.001

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from pipeline.backbones import tiny
 from pipeline.engine import distillation, fake_quant, sparsity, training
+from pipeline.engine.task import ImageClassification
 from pipeline.errors import RunStopped, StageError
 from pipeline.recipe import Training
 from tests.pipeline.engine.test_task import make_task
@@ -80,21 +81,37 @@ def test_pruned_weights_stay_zero_through_training():
         assert layer.weight[masks[name]].all()
 
 
-def test_ranges_and_batch_statistics_are_frozen_for_the_rest_of_the_stage():
+def test_ranges_are_frozen_for_the_rest_of_the_stage():
     model = fake_quant.prepare(build())
-    task = make_task()
-    training.calibrate(model, task)
-    frozen = []
+    training.calibrate(model, make_task())
+    seen = []
 
     def remember(progress):
-        buffers = {name: value.clone() for name, value in model.named_buffers() if "running" in name or "range" in name}
-        frozen.append((progress, buffers))
+        seen.append((progress, {name: value.clone() for name, value in model.named_buffers() if "range" in name}))
 
     fit(model, epochs=4, before_step=remember, freeze_after=0.5)
-    late = [buffers for progress, buffers in frozen if progress > 0.5]
-    early = [buffers for progress, buffers in frozen if progress <= 0.25]
+    late = [ranges for progress, ranges in seen if progress > 0.5]
+    early = [ranges for progress, ranges in seen if progress <= 0.25]
     assert all(torch.equal(late[0][name], late[-1][name]) for name in late[0])
     assert any(not torch.equal(early[0][name], early[-1][name]) for name in early[0])
+
+
+def test_a_long_distillation_of_a_quantised_network_does_not_diverge():
+    """BatchNorm held at its running statistics while steps are large takes this from 99 to 19 percent."""
+    from pipeline.datasets.digits import Digits
+
+    settings = Training(batch_size=64)
+    task = ImageClassification(Digits().load(), device=torch.device("cpu"), seed=0, batch_size=64, validation=0.1)
+    torch.manual_seed(0)
+    teacher = tiny.build(num_classes=10, in_channels=1)
+    training.fit(teacher, task, epochs=40, learning_rate=0.03, settings=settings, watcher=Recorder())
+    student = fake_quant.prepare(teacher)
+    training.calibrate(student, task)
+    before = task.evaluate(student)["top1"]
+    loss = distillation.soft_target_loss(teacher.eval(), temperature=4.0, alpha=0.7)
+    training.fit(student, task, epochs=4, learning_rate=0.01, settings=settings, watcher=Recorder(), loss=loss)
+    assert before > 95
+    assert task.evaluate(student)["top1"] > before - 2
 
 
 def test_calibration_sets_every_range_and_trains_nothing():
