@@ -90,6 +90,7 @@ class _Worker:
         self._emit = emit
         self._stop = stop
         self._recipe = run.recipe()
+        self._told_s = 0.0
         self._device: torch.device
         self._task: ImageClassification
         self._places: list[StageFolder]
@@ -178,7 +179,10 @@ class _Worker:
 
     def _downloaded(self, done: int, total: int) -> None:
         self._check_stop()
-        self._emit(events.Downloaded(done=done, total=total))
+        now = time.monotonic()
+        if now - self._told_s >= 0.25 or done == total:
+            self._told_s = now
+            self._emit(events.Downloaded(done=done, total=total))
 
     def _stage(self, index: int) -> None:
         """Reuse the result of one entry of the plan, or train it."""

@@ -107,6 +107,8 @@ class RunState(Struct, frozen=True, kw_only=True):
     """The entry of ``stages`` at work; None before the first and after the last."""
     activity: str = ""
     """What is going on beside training, in a few words; empty while a stage trains."""
+    download: float | None = None
+    """Share of a dataset that has arrived, 0 to 1; None while nothing is downloaded or its size is unknown."""
     baseline: Report = Report()
     deployed: Report = Report()
     operators: dict[str, dict[str, int]] = {}
@@ -123,7 +125,8 @@ class RunState(Struct, frozen=True, kw_only=True):
             CorruptRun: the event names an entry of the plan or a subject that does not exist.
         """
         _check(event, len(self.stages))
-        return msgspec.structs.replace(self._fold(event), updated_s=event.time_s)
+        download = event.done / event.total if isinstance(event, e.Downloaded) and event.total else None
+        return msgspec.structs.replace(self._fold(event), updated_s=event.time_s, download=download)
 
     def _fold(self, event: e.AnyEvent) -> "RunState":
         change = msgspec.structs.replace
@@ -137,7 +140,7 @@ class RunState(Struct, frozen=True, kw_only=True):
             case e.Waited():
                 return change(self, activity=event.reason)
             case e.Downloaded():
-                share = f" {event.done / event.total:.0%}" if event.total else ""
+                share = f" {100 * event.done / event.total:.0f} %" if event.total else f" {event.done:,} bytes so far"
                 return change(self, activity=f"downloading{share}")
             case e.StageStarted():
                 state = self._with(event.index, status="running", steps=event.steps, started_s=event.time_s)

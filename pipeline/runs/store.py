@@ -146,7 +146,8 @@ class Run:
             "deployed": _numbers(state, "deployed"),
             "artifacts": [
                 {**msgspec.to_builtins(artifact), "path": str(self.store / artifact.path)}
-                for artifact in state.artifacts
+                # What was asked for comes before what it is compared with.
+                for artifact in sorted(state.artifacts, key=lambda artifact: artifact.subject != "deployed")
             ],
             "operators": state.operators,
             "notes": list(state.notes),

@@ -63,6 +63,8 @@ def render(state: RunState, now_s: float) -> Group:
     for index, stage in enumerate(state.stages):
         left = state.stage_eta_s(now_s) if index == state.index else None
         table.add_row(Text(wording.stage_name(state, index)), _bar(stage), *_cells(stage), wording.duration(left))
+    if state.download is not None:
+        table.add_row(Text("download"), ProgressBar(total=1.0, completed=state.download, width=18))
     return Group(table, Text(output.clean(_activity(state, now_s)), style="bold", overflow="ellipsis", no_wrap=True))
 
 

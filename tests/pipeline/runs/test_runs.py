@@ -105,6 +105,11 @@ class TestState:
         assert state.stages[0].reused
         assert state.progress == 2 / 6
 
+    def test_a_download_is_under_way_until_something_else_happens(self):
+        state = fold(started, e.Downloaded(done=30, total=120))
+        assert (state.download, state.activity) == (0.25, "downloading 25 %")
+        assert state.after(e.StageStarted(index=0, steps=1)).download is None
+
     def test_numbers_of_baseline_and_deployed_are_kept_apart(self):
         accuracy = Accuracy(correct=9, total=10, runtime="onnxruntime")
         state = fold(started, e.AccuracyMeasured(subject="deployed", accuracy=accuracy))
