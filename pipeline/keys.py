@@ -1,12 +1,13 @@
 """Content keys: a stage's result is named by everything that decides it, so equal beginnings are trained once."""
 
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pipeline import files
+from pipeline import catalog, files
 from pipeline.errors import CheckpointError
 from pipeline.recipe import Recipe
 
@@ -28,7 +29,7 @@ def stage_keys(recipe: Recipe) -> list[str]:
     training.pop("device")
     content: list[Any] = [
         FORMAT,
-        recipe.backbone,
+        _backbone(recipe.backbone),
         recipe.dataset.fingerprint(),
         recipe.seed,
         _baseline(recipe),
@@ -39,6 +40,18 @@ def stage_keys(recipe: Recipe) -> list[str]:
         content.append(msgspec.to_builtins(stage))
         keys.append(_digest(content))
     return keys
+
+
+def _backbone(name: str) -> list[str]:
+    """Identify a backbone: ours by its name, one from outside by its path and the text of its file as well."""
+    if not catalog.is_external(name):
+        return [name]
+    top, *inner = name.partition(":")[0].split(".")
+    spec = importlib.util.find_spec(top)
+    path = Path(spec.origin) if spec is not None and spec.origin else None
+    if path is not None and inner:
+        path = path.parent.joinpath(*inner[:-1], f"{inner[-1]}.py")
+    return [name, files.sha256(path) if path is not None and path.is_file() else ""]
 
 
 def _baseline(recipe: Recipe) -> dict[str, Any]:

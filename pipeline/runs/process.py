@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+from pipeline import catalog
 from pipeline.errors import RunStoreError
 from pipeline.recipe import Recipe
 from pipeline.runs.store import Run, RunStore
@@ -22,6 +24,10 @@ def launch(store: RunStore, recipe: Recipe) -> Run:
         RunStoreError: the store cannot be written or the process cannot be started.
     """
     run, lock = store.create(recipe)
+    environment = dict(os.environ)
+    if catalog.is_external(recipe.backbone):
+        # A person's own module usually lies where they launch from; the process starts in the run's folder.
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(Path.cwd())]))
     command = [sys.executable, "-m", "pipeline", "work", str(run.folder), "--lock", str(lock)]
     try:
         with run.log_path.open("ab") as output:
@@ -33,6 +39,7 @@ def launch(store: RunStore, recipe: Recipe) -> Run:
                 start_new_session=True,
                 pass_fds=(lock,),
                 cwd=run.folder,
+                env=environment,
             )
     except OSError as error:
         raise RunStoreError(f"the pipeline process cannot be started: {error.strerror}.") from error

@@ -128,6 +128,24 @@ def test_a_run_that_cannot_be_done_fails_with_one_sentence(store):
     )
 
 
+def test_a_backbone_of_ones_own_is_found_where_one_launches_from_and_trained_anew_when_it_changes(
+    store, tmp_path, monkeypatch
+):
+    module = tmp_path / "my_nets.py"
+    source = "from pipeline.backbones.tiny import build as make\n\ndef build(**sizes):\n    return make(**sizes)\n"
+    monkeypatch.chdir(tmp_path)
+    wanted = make_recipe("Q", backbone="my_nets:build", baseline={"epochs": 1})
+    reused = []
+    for text in (source, source, source + "# another text\n"):
+        module.write_text(text)
+        run = process.launch(store, wanted)
+        wait_until(lambda run=run: not run.is_alive())
+        state = run.state()
+        assert state.status is Status.FINISHED, run.log_path.read_text()
+        reused.append(state.stages[0].reused)
+    assert reused == [False, True, False]
+
+
 def test_training_that_diverges_fails_with_what_to_do(store):
     run = process.launch(store, make_recipe("", baseline={"epochs": 3, "learning_rate": 1e9}))
     wait_until(lambda: not run.is_alive())
