@@ -14,7 +14,7 @@ from pipeline.runs.store import RunStore
 from workbench.app import Workbench
 
 folder = Path(__file__).parent / "screens"
-size = (110, 32)
+size = (110, 30)
 
 
 async def settled(pilot: Pilot[None], seconds: float = 2.0) -> None:

@@ -102,7 +102,8 @@ class EpochFinished(Event, frozen=True):
     step: int
     """Steps of the stage done so far."""
     metrics: dict[str, float | None]
-    """``train_loss``, ``validation_loss``, ``top1`` (percent), ``learning_rate``, ``images_per_s``, ``sparsity``."""
+    """``loss`` (mean of the epoch), ``validation_loss``, ``top1`` (percent), ``learning_rate``, ``images_per_s``,
+    ``sparsity``."""
 
 
 class StageFinished(Event, frozen=True):

@@ -180,7 +180,7 @@ class _Meter:
             self._report(step)
         loss = float(self._epoch_loss) / self._epoch_steps
         self._epoch_loss, self._epoch_steps = 0.0, 0
-        return {"train_loss": loss, "learning_rate": self._rate, "images_per_s": self._images_per_s}
+        return {"loss": loss, "learning_rate": self._rate, "images_per_s": self._images_per_s}
 
     def _report(self, step: int) -> dict[str, float]:
         loss = float(self._loss) / self._steps

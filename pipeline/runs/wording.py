@@ -167,7 +167,7 @@ def _metrics(metrics: dict[str, float | None]) -> str:
     speed = metrics.get("images_per_s")
     sparsity = metrics.get("sparsity")
     # While training the loss of the training images, at the end of a stage that of the validation images.
-    losses = (("loss", metrics.get("train_loss")), ("validation loss", metrics.get("validation_loss")))
+    losses = (("loss", metrics.get("loss")), ("validation loss", metrics.get("validation_loss")))
     parts = [
         *[f"{name} {loss:.4g}" for name, loss in losses if loss is not None][:1],
         f"top-1 {percent(metrics.get('top1'))}",

@@ -64,7 +64,7 @@ def training(of, index, time_s, *, top1=90.0, epochs=None, reused=False, seconds
             e.EpochFinished(
                 time_s=time_s + seconds_per_epoch * epoch, index=index, epoch=epoch, step=epoch * steps_per_epoch,
                 metrics={
-                    "train_loss": loss, "validation_loss": loss * 1.1, "learning_rate": rate, "images_per_s": 1900.0,
+                    "loss": loss, "validation_loss": loss * 1.1, "learning_rate": rate, "images_per_s": 1900.0,
                     "top1": top1 - 40 * math.exp(-4 * share) * (1.0 if index == 0 else 0.1),
                 },
             )

@@ -75,8 +75,7 @@ def _bar(stage: StageState) -> ProgressBar | Text:
 
 
 def _cells(stage: StageState) -> tuple[str, str, str, str]:
-    # `loss` comes several times a second, `train_loss` once an epoch.
-    loss, speed = stage.metrics.get("loss", stage.metrics.get("train_loss")), stage.metrics.get("images_per_s")
+    loss, speed = stage.metrics.get("loss"), stage.metrics.get("images_per_s")
     done = stage.epochs if stage.is_over else stage.epoch
     return (
         f"{done}/{stage.epochs}",

@@ -184,7 +184,7 @@ class LiveScreen(WorkbenchScreen):
         parts = [
             f"lr {words.compact(newest.get('learning_rate'))}",
             f"images/s {words.number(newest.get('images_per_s'), 0)}",
-            f"loss {words.compact(newest.get('loss') or newest.get('train_loss'))}",
+            f"loss {words.compact(newest.get('loss'))}",
             f"top1 {words.number(newest.get('top1'))} %",
         ]
         if newest.get("sparsity") is not None:

@@ -45,10 +45,10 @@ def fit(model, recorder=None, **changes):
 def test_training_lowers_the_loss_and_reports_every_epoch():
     recorder = Recorder()
     fit(build(), recorder, epochs=6)
-    losses = [metrics["train_loss"] for _, _, metrics in recorder.epochs]
+    losses = [metrics["loss"] for _, _, metrics in recorder.epochs]
     assert losses[-1] < losses[0]
     assert [(epoch, step) for epoch, step, _ in recorder.epochs] == [(n, 3 * n) for n in range(1, 7)]
-    expected = {"train_loss", "validation_loss", "top1", "learning_rate", "images_per_s", "sparsity"}
+    expected = {"loss", "validation_loss", "top1", "learning_rate", "images_per_s", "sparsity"}
     assert set(recorder.epochs[0][2]) == expected
 
 

@@ -66,12 +66,12 @@ def trained() -> list[AnyEvent]:
         e.RunStarted(time_s=START_S, pid=1, host="box", device="cpu", plan=plan),
         e.Waited(time_s=START_S + 1, reason="another run trains the same stage: waiting for it"),
         e.Downloaded(time_s=START_S + 1.5, done=1024, total=4096),
-        e.EpochFinished(time_s=START_S + 2, index=0, epoch=1, step=10, metrics={"top1": 80.0, "train_loss": 1.0}),
+        e.EpochFinished(time_s=START_S + 2, index=0, epoch=1, step=10, metrics={"top1": 80.0, "loss": 1.0}),
         e.StageReused(time_s=START_S + 2, index=0, metrics={"top1": 92.5, "sparsity": 0.0}, seconds=61.0),
     ]
     for index, steps in ((1, 20), (2, 10)):
         start = START_S + 100 * index
-        metrics = {"top1": 91.0, "train_loss": 0.25, "images_per_s": 1234.0, "sparsity": 0.5}
+        metrics = {"top1": 91.0, "loss": 0.25, "images_per_s": 1234.0, "sparsity": 0.5}
         happened += [
             e.StageStarted(time_s=start, index=index, steps=steps),
             e.Progressed(time_s=start + 5, index=index, step=5, metrics={"loss": 0.5, "images_per_s": 1200.0}),
