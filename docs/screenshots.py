@@ -15,6 +15,14 @@ from workbench.app import Workbench
 
 folder = Path(__file__).parent / "screens"
 size = (110, 30)
+pictures = (
+    (("1",), "runs"),
+    (("2",), "compose"),
+    (("3",), "live"),
+    (("4", "right"), "frontier"),
+    (("e",), "export"),
+)
+"""What is pressed before each picture is taken."""
 
 
 async def settled(pilot: Pilot[None], seconds: float = 2.0) -> None:
@@ -32,8 +40,8 @@ async def main(store: RunStore, name: str | None) -> None:
             await settled(pilot)
             if name is not None:
                 app.selected = store.open(name).id
-            for key, picture in (("1", "runs"), ("2", "compose"), ("3", "live"), ("4", "frontier"), ("e", "export")):
-                await pilot.press(key)
+            for keys, picture in pictures:
+                await pilot.press(*keys)
                 await settled(pilot)
                 app.save_screenshot(f"{picture}.svg", path=str(folder))
 
