@@ -6,7 +6,7 @@ Nothing here imports torch; names of torch appear in annotations only.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipeline.runs.store import Run
     from pipeline.session import Session
 
 Augmentation = Literal["none", "shift", "shift-flip"]
@@ -141,17 +142,35 @@ class Runtime(Protocol):
         """Version of the runtime, for the record."""
 
 
+class FileFacts(Struct, frozen=True, kw_only=True):
+    """What an export knows about a file that it wrote, for the model card that goes with it."""
+
+    usage: str
+    """How the file is opened and what it expects, as Markdown."""
+    classes: tuple[str, ...] | None = None
+    """Name of each class, by its number; None when the file does not tell."""
+
+
 class Export(Protocol):
     """A module ``pipeline/exports/<name>.py``: leaves the files of a finished run in a folder."""
 
     SUMMARY: str
     """One phrase for a person."""
+    READS: str
+    """Kind of the artifact that it starts from; a run without one cannot be exported so."""
     REQUIRES: tuple[str, ...]
     """Packages that it needs."""
 
-    def write(self, run: Any, folder: Path) -> list[Path]:
+    def write(self, run: "Run", folder: Path) -> list[Path]:
         """Write the files of a finished run into a folder that exists; returns them.
 
         Raises:
             ExportError: the run has no such artifact, or the folder cannot be written.
+        """
+
+    def facts(self, path: Path) -> FileFacts:
+        """Say how a file that was written is opened.
+
+        Raises:
+            ExportError: the file cannot be read back.
         """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import ExportError
 from pipeline.exports import _artifacts
-from pipeline.runs.model_card import FileFacts
+from pipeline.protocols import FileFacts
 from pipeline.runs.store import Run
 
 SUMMARY = "the compressed weights, for whatever reads safetensors"

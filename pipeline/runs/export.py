@@ -9,14 +9,13 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from pipeline import catalog, files
 from pipeline.errors import ExportError
+from pipeline.protocols import FileFacts
 from pipeline.runs import model_card
-from pipeline.runs.model_card import FileFacts
 from pipeline.runs.state import RunState, Status
 from pipeline.runs.store import Run
 
@@ -30,7 +29,7 @@ def available(state: RunState) -> list[str]:
     return [
         name
         for name in catalog.names("exports")
-        if not catalog.missing("exports", name) and catalog.constant("exports", name, "READS") in (None, *kinds)
+        if not catalog.missing("exports", name) and catalog.constant("exports", name, "READS") in kinds
     ]
 
 
@@ -63,7 +62,7 @@ def export(run: Run, folder: Path, formats: Sequence[str] | None = None) -> Path
     temporary = folder / f".{run.id}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         temporary.mkdir(parents=True)
-        written = [(path, _facts(writer, path)) for writer in writers for path in writer.write(run, temporary)]
+        written = [(path, writer.facts(path)) for writer in writers for path in writer.write(run, temporary)]
         _describe(run, state, temporary, written)
         _appear(temporary, target)
     except OSError as error:
@@ -73,12 +72,7 @@ def export(run: Run, folder: Path, formats: Sequence[str] | None = None) -> Path
     return target
 
 
-def _facts(writer: Any, path: Path) -> FileFacts | None:
-    facts: FileFacts | None = writer.facts(path) if hasattr(writer, "facts") else None
-    return facts
-
-
-def _describe(run: Run, state: RunState, folder: Path, written: Sequence[tuple[Path, FileFacts | None]]) -> None:
+def _describe(run: Run, state: RunState, folder: Path, written: Sequence[tuple[Path, FileFacts]]) -> None:
     files.write_bytes(folder / "recipe.toml", (run.folder / "recipe.toml").read_bytes())
     report = msgspec.json.format(msgspec.json.encode(run.describe()), indent=2) + b"\n"
     files.write_bytes(folder / "report.json", report)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
 from pipeline import files
+from pipeline.protocols import FileFacts
 from pipeline.report import Latency, Report
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
@@ -15,16 +14,7 @@ LISTED_CLASSES = 200
 """More classes than these are left to the file's metadata."""
 
 
-class FileFacts(Struct, frozen=True, kw_only=True):
-    """What an export knows about a file that it wrote."""
-
-    usage: str
-    """How the file is opened and what it expects, as Markdown."""
-    classes: tuple[str, ...] | None = None
-    """Name of each class, by its number; None when the file does not tell."""
-
-
-def write(run: Run, state: RunState, written: Sequence[tuple[Path, FileFacts | None]]) -> str:
+def write(run: Run, state: RunState, written: Sequence[tuple[Path, FileFacts]]) -> str:
     """Compose the card.
 
     Args:
@@ -35,7 +25,7 @@ def write(run: Run, state: RunState, written: Sequence[tuple[Path, FileFacts | N
     recipe = run.recipe()
     stages = ", then ".join(stage.name for stage in recipe.stages)
     done = f"compressed: {stages}." if stages else "as it was trained, without compression."
-    known = [facts for _, facts in written if facts is not None]
+    known = [facts for _, facts in written]
     parts = [
         f"# {_plain(recipe.name)}",
         f"The backbone {_plain(recipe.backbone)} on the dataset {_plain(recipe.dataset.name)}, {done} "
