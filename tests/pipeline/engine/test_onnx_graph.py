@@ -116,32 +116,39 @@ def test_weights_are_stored_once_as_int8(trained, tiny_path):
     assert max(array.size for array in stored if array.dtype == np.float32) <= 16
 
 
-FLOAT = {"Conv", "FusedConv", "Gemm", "MatMul", "Add", "Relu", "BatchNormalization"}
+FLOAT = {
+    *("Conv", "FusedConv", "Gemm", "MatMul", "Add", "Relu", "BatchNormalization"),
+    *("GlobalAveragePool", "ReduceMean", "Gather", "Shape"),
+}
+
+
+def integers(counts):
+    return tuple(counts[name] for name in ("QLinearConv", "QLinearAdd", "QLinearGlobalAveragePool", "QGemm"))
 
 
 @pytest.mark.parametrize(("name", "convolutions", "additions"), [("resnet18", 20, 8), ("vgg16_bn", 13, 0)])
 def test_every_layer_runs_in_integers(tmp_path, name, convolutions, additions):
     counts = onnx_graph.operators(written(prepared(name), tmp_path / "model.onnx"))
-    assert (counts["QLinearConv"], counts["QLinearAdd"], counts["QGemm"]) == (convolutions, additions, 1)
+    assert integers(counts) == (convolutions, additions, 1, 1)
     assert not FLOAT & set(counts)
 
 
 def test_resnet20_runs_in_integers_with_its_zero_padded_shortcuts(deep_path):
     counts = onnx_graph.operators(deep_path)
-    assert (counts["QLinearConv"], counts["QLinearAdd"], counts["QGemm"]) == (19, 9, 1)
+    assert integers(counts) == (19, 9, 1, 1)
     assert not FLOAT & set(counts)
 
 
 def test_tiny_runs_in_integers(tiny_path):
     counts = onnx_graph.operators(tiny_path)
-    assert (counts["QLinearConv"], counts["QLinearAdd"], counts["QGemm"]) == (3, 1, 1)
+    assert integers(counts) == (3, 1, 1, 1)
     assert not FLOAT & set(counts)
 
 
 def test_a_wide_resnet_keeps_only_its_pre_activation_batch_norms(tmp_path):
     path = written(prepared("wrn_28_10", side=8), tmp_path / "model.onnx", side=8)
     counts = onnx_graph.operators(path)
-    assert (counts["QLinearConv"], counts["QLinearAdd"], counts["QGemm"]) == (28, 12, 1)
+    assert integers(counts) == (28, 12, 1, 1)
     assert counts["BatchNormalization"] == 12
     assert not (FLOAT - {"BatchNormalization", "Relu"}) & set(counts)
 
