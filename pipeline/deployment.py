@@ -148,7 +148,7 @@ def time_networks(
             batch_size=settings.batch_size,
             samples=settings.samples,
             lock_path=run.store / "measure.lock",
-            waiting=lambda: emit(events.Waited(reason="waiting for another run's measurement to end")),
+            waiting=lambda: emit(events.Waited(reason="another run is being measured: waiting for it")),
             interrupt=interrupt,
         )
         for subject, numbers in measured.items():

@@ -7,8 +7,6 @@ STORE/stages/KEY.lock                   held by whoever trains the key
 """
 
 import contextlib
-import fcntl
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from msgspec import Struct
 
 from pipeline import events, files
 from pipeline.errors import CheckpointError
+from pipeline.lock import exclusive, nothing
 from pipeline.report import Accuracy, CheckpointSize
 
 if TYPE_CHECKING:
@@ -65,23 +64,21 @@ class StageFolder:
         self._lock_path = stages_folder / f"{key}.lock"
 
     @contextlib.contextmanager
-    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+    def locked(
+        self, *, waiting: Callable[[], None] = nothing, interrupt: Callable[[], None] = nothing
+    ) -> Iterator[None]:
         """Hold the key: two runs that want the same result do not train it twice.
 
         Args:
             waiting: called once when another process holds the key; this one then waits for it.
+            interrupt: called a few times a second while waiting; what it raises ends the wait.
+
+        Raises:
+            RunStoreError: the lock file cannot be opened.
         """
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with exclusive(self._lock_path, waiting=waiting, interrupt=interrupt):
             yield
-        finally:
-            os.close(descriptor)
 
     def result(self) -> StageResult | None:
         """Read the result; None when the key has not been trained.

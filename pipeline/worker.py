@@ -187,9 +187,8 @@ class _Worker:
     def _stage(self, index: int) -> None:
         """Reuse the result of one entry of the plan, or train it."""
         place = self._places[index]
-        with place.locked(
-            lambda: self._emit(events.Waited(reason="another run trains the same stage: waiting for it"))
-        ):
+        waited = events.Waited(reason="another run trains the same stage: waiting for it")
+        with place.locked(waiting=lambda: self._emit(waited), interrupt=self._check_stop):
             try:
                 result = place.result()
             except CheckpointError as error:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline import catalog
 from pipeline.errors import MeasurementError, PipelineError
-from pipeline.measure.lock import POLL_S, exclusive, nothing
+from pipeline.lock import POLL_S, exclusive, nothing
 from pipeline.measure.machine import machine, usable_cores
 from pipeline.protocols import Predict
 from pipeline.report import Latency
@@ -83,6 +83,7 @@ def measure(
 
     Raises:
         MeasurementError: a file cannot be opened or called, or the process died.
+        RunStoreError: the lock file cannot be opened.
     """
     packages = catalog.load("runtimes", runtime).REQUIRES
     with exclusive(lock_path, waiting=waiting, interrupt=interrupt) as lock:

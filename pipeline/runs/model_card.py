@@ -6,10 +6,10 @@ from pathlib import Path
 from pipeline import files
 from pipeline.protocols import FileFacts
 from pipeline.report import Latency, Report
+from pipeline.runs import wording
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
 
-MIB = 1024 * 1024
 LISTED_CLASSES = 200
 """More classes than these are left to the file's metadata."""
 
@@ -101,7 +101,7 @@ def _top1(report: Report) -> str:
 def _size(report: Report) -> str:
     if report.size is None:
         return "not measured"
-    return f"{report.size.size_bytes / MIB:.4g} MiB ({report.size.size_bytes:,} bytes)"
+    return f"{report.size.size_bytes / wording.MIB:.4g} MiB ({report.size.size_bytes:,} bytes)"
 
 
 def _latency(latency: Latency | None) -> str:

@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 from pipeline import events
+from pipeline.keys import stage_keys
+from pipeline.results import StageFolder
 from pipeline.runs import process
 from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
@@ -116,6 +118,16 @@ def test_two_runs_that_want_the_same_stage_train_it_once(store):
     states = [run.state() for run in runs]
     assert [state.status for state in states] == [Status.FINISHED] * 2
     assert sum(stage.reused for state in states for stage in state.stages) == 2
+
+
+def test_a_run_that_waits_for_another_ones_stage_hears_a_wish_to_stop(store):
+    wanted = make_recipe("P")
+    with StageFolder(store.stages_folder, stage_keys(wanted)[0]).locked():
+        run = process.launch(store, wanted)
+        wait_until(lambda: any(isinstance(event, events.Waited) for event in run.events()[0]) or not run.is_alive())
+        process.stop(run)
+        wait_until(lambda: not run.is_alive(), 20)
+    assert run.state().status is Status.STOPPED
 
 
 def test_a_run_that_cannot_be_done_fails_with_one_sentence(store):

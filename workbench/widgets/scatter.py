@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from pipeline.report import Report, pareto_front
+from pipeline.runs.wording import MIB
 from workbench.messages import RunView
 from workbench.widgets import words
 from workbench.widgets.chart import Picture, Series, linear_ticks, log_ticks, nice_limits
@@ -73,7 +74,7 @@ def _point(view: RunView, report: Report) -> Point | None:
     return Point(
         view=view,
         top1=top1,
-        size=math.nan if size is None else size / words.MIB,
+        size=math.nan if size is None else size / MIB,
         latency=math.nan if latency is None else latency,
     )
 

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from pipeline.report import Report
 from pipeline.runs.state import StageState, Status
+from pipeline.runs.wording import MIB
 from workbench.messages import RunView
-
-MIB = 1024 * 1024
 
 marks = {
     Status.QUEUED: ("..", ""),

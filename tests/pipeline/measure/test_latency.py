@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import MeasurementError
+from pipeline.errors import MeasurementError, RunStoreError
+from pipeline.lock import exclusive
 from pipeline.measure import latency
-from pipeline.measure.lock import exclusive
 from tests.pipeline.runtimes import tiny_onnx
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 3, 16, 16), dtype=np.uint8)
@@ -192,5 +192,5 @@ def test_the_lock_is_held_while_the_process_measures(subjects, settings):
 
 
 def test_a_lock_that_cannot_be_made_is_named(tmp_path):
-    with pytest.raises(MeasurementError, match="cannot be opened: No such file"), exclusive(tmp_path / "a" / "lock"):
+    with pytest.raises(RunStoreError, match="cannot be opened: No such file"), exclusive(tmp_path / "a" / "lock"):
         pytest.fail("there is no such folder")

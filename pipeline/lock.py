@@ -1,4 +1,4 @@
-"""One measurement at a time: two that overlap would both be wrong."""
+"""One at a time: a lock file that the kernel lets go of on any death, and a wait for it that can be interrupted."""
 
 import contextlib
 import fcntl
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.errors import MeasurementError
+from pipeline.errors import RunStoreError
 
 POLL_S = 0.2
 
@@ -31,12 +31,12 @@ def exclusive(
         The descriptor that holds the lock.
 
     Raises:
-        MeasurementError: the file cannot be opened.
+        RunStoreError: the file cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise MeasurementError(f"the lock file {str(path)!r} cannot be opened: {error.strerror}.") from None
+        raise RunStoreError(f"the lock file {str(path)!r} cannot be opened: {error.strerror}.") from None
     try:
         told = False
         while not _taken(descriptor):
