@@ -106,6 +106,12 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return tomlkit.dumps(self.document())
 
     @property
+    def plan(self) -> tuple[tuple[str, int | None], ...]:
+        """The baseline and each stage in order: name, and passes over the training data (None where it has none)."""
+        stages = ((stage.name, getattr(stage, "epochs", None)) for stage in self.stages)
+        return ("baseline", self.baseline.epochs), *stages
+
+    @property
     def letters(self) -> str:
         """The stages by their initials, in order: ``PQD``; empty without stages."""
         return "".join(stage.name[0].upper() for stage in self.stages)

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -130,11 +130,9 @@ class _Worker:
         keys = stage_keys(recipe)
         self._places = [StageFolder(self._run.store / "stages", key) for key in keys]
         self._device = _device(recipe)
-        names = ["baseline", *(stage.name for stage in recipe.stages)]
-        epochs = [recipe.baseline.epochs or 0, *(_epochs(stage) for stage in recipe.stages)]
         plan = tuple(
-            events.StagePlan(stage=stage, key=key, epochs=count)
-            for stage, key, count in zip(names, keys, epochs, strict=True)
+            events.StagePlan(stage=stage, key=key, epochs=epochs or 0)
+            for (stage, epochs), key in zip(recipe.plan, keys, strict=True)
         )
         device = str(self._device)
         self._emit(events.RunStarted(pid=os.getpid(), host=platform.node(), device=device, plan=plan))
@@ -229,7 +227,7 @@ class _Worker:
         model.eval()
         metrics = self._task.evaluate(model) | {"sparsity": sparsity.sparsity_of(model)}
         seconds = time.perf_counter() - started
-        name = "baseline" if index == 0 else self._recipe.stages[index - 1].name
+        name, _ = self._recipe.plan[index]
         result = self._places[index].save(
             dict(model.state_dict()), stage=name, metrics=metrics, seconds=seconds, history=tuple(history)
         )
@@ -268,10 +266,6 @@ class _Worker:
             model = stage.prepare(model)
         model.load_state_dict(self._places[index].tensors())
         return model.to(self._device).eval()
-
-
-def _epochs(stage: Any) -> int:
-    return int(getattr(stage, "epochs", 0))
 
 
 def _device(recipe: Recipe) -> "torch.device":

@@ -49,6 +49,10 @@ def test_a_recipe_is_read_whole_and_in_order():
     assert (found.training.batch_size, found.measure.threads, found.seed) == (64, 2, 3)
 
 
+def test_the_plan_is_the_baseline_and_each_stage_with_its_epochs():
+    assert read(whole).plan == (("baseline", None), ("prune", 2), ("quantize", 3), ("distill", 3))
+
+
 def test_relative_paths_are_resolved_against_the_recipes_folder():
     found = read(whole)
     assert found.dataset.path == "/home/me/data/x.npz"

@@ -58,8 +58,6 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def plan_of(recipe: Recipe, store: RunStore) -> Plan:
     """Find out what a launch would do; reads files, so call it in a thread."""
-    epochs = [recipe.baseline.epochs, *(getattr(stage, "epochs", None) for stage in recipe.stages)]
-    names = ["baseline", *(stage.name for stage in recipe.stages)]
     keys: list[str] = []
     absent, problem = "", ""
     downloads = any(option.name == "download" for option in options_of(type(recipe.dataset)))
@@ -71,7 +69,7 @@ def plan_of(recipe: Recipe, store: RunStore) -> Plan:
         problem = "" if absent else str(error)
     entries = [
         Entry(stage=name, epochs=count, is_reused=bool(keys) and store.has_stage(keys[place]))
-        for place, (name, count) in enumerate(zip(names, epochs, strict=True))
+        for place, (name, count) in enumerate(recipe.plan)
     ]
     return Plan(
         entries=tuple(entries), absent=absent, can_download=downloads and not is_on, will_download=is_on,

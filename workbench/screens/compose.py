@@ -112,8 +112,8 @@ class ComposeScreen(WorkbenchScreen):
             verdict.set_class(True, "-wrong")
             return
         verdict.set_class(False, "-wrong")
-        epochs = sum([found.baseline.epochs or 0, *(getattr(stage, "epochs", 0) for stage in found.stages)])
-        stages = " > ".join(["baseline", *(stage.name for stage in found.stages)])
+        epochs = sum(count or 0 for _, count in found.plan)
+        stages = " > ".join(name for name, _ in found.plan)
         verdict.update(Content(f"ok {stages}: {epochs} epochs in all"))
 
     @on(OptionList.OptionHighlighted)
