@@ -1,24 +1,19 @@
-"""Preparing a network for INT8: fake quantisers that training sees and lowering turns into integers.
+"""Fake quantisers: modules that training sees as rounding and that lowering turns into integers.
 
 Weights are rounded to a symmetric grid per output channel, activations to an unsigned 8-bit affine grid per
 tensor in which zero is exact (unsigned, because runtimes have no fast path for signed activations). Gradients
-pass straight through the rounding and stop where an activation is clipped. A prepared network is an ordinary
-trainable one: every parameter and mask keeps its name, batch normalisation stays separate, and all state lies in
-buffers, so a state dict restores it bit for bit into a newly prepared network.
+pass straight through the rounding and stop where a value is clipped. All state lies in parameters and buffers, so a
+state dict restores it bit for bit. Where they stand is decided in `placement`.
 """
 
-import copy
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from pipeline.engine import tracing
-from pipeline.errors import StageError
-
-QUANTIZERS = "quantizers"
-"""Name of the submodule that holds the quantisers of activations, in a prepared and in a lowered network."""
+from pipeline.engine import grid, tracing
+from pipeline.engine.observers import OBSERVERS, ObserverName
 
 ACTIVATION_MAX = 255
 """Largest code of an activation; the smallest is 0."""
@@ -27,88 +22,168 @@ MIN_SCALE = 2.0**-40
 """Smallest step of any grid. Far below useful values, yet two of them multiply without leaving float32."""
 
 AVERAGING = 0.05
-"""Share of the newest batch in the moving average of an activation's range, in (0, 1]."""
+"""Share of the newest batch in the moving average of an activation's range, in (0, 1]; the first twenty batches count
+alike."""
 
 
 class FakeQuantizer(tracing.Leaf):
     """Rounds an activation to 256 levels between a smallest and a largest value.
 
-    While it observes, in training mode only, the range follows a moving average of each batch's extremes; the
-    first batch sets it. It always includes 0. A batch with infinities or NaN leaves it alone.
+    While it observes, in training mode only, the range follows a moving average of what the observer makes of each
+    batch; the first batch sets it. It always includes 0. A batch with infinities or NaN leaves it alone.
     """
 
     range_min: Tensor
-    """Smallest value, at most 0; infinity until a batch was seen."""
+    """Smallest value, at most 0."""
     range_max: Tensor
-    """Largest value, at least 0; minus infinity until a batch was seen."""
+    """Largest value, at least 0."""
     scale: Tensor
     """Step between two levels, float32, at least `MIN_SCALE`."""
     zero_point: Tensor
     """Code of the value 0, int32 in [0, 255]."""
+    num_batches: Tensor
+    """Batches observed so far, int64; 0 while the range is unknown."""
     observing: Tensor
     """Bool: whether training batches move the range. A buffer, so that a frozen range stays frozen on loading."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, observer: ObserverName = "min-max", rectify: bool = False) -> None:
+        """Start without a range.
+
+        Args:
+            observer: What makes a range of a batch.
+            rectify: Apply ReLU on the way; one pass over the values instead of two, and one tensor fewer to keep.
+        """
         super().__init__()
-        self.register_buffer("range_min", torch.tensor(torch.inf))
-        self.register_buffer("range_max", torch.tensor(-torch.inf))
+        self.observer: ObserverName = observer
+        self.rectify = rectify
+        self.register_buffer("range_min", torch.tensor(0.0))
+        self.register_buffer("range_max", torch.tensor(0.0))
         self.register_buffer("scale", torch.tensor(1.0))
         self.register_buffer("zero_point", torch.tensor(0, dtype=torch.int32))
+        self.register_buffer("num_batches", torch.tensor(0))
         self.register_buffer("observing", torch.tensor(True))
         self._is_observing = True  # mirrors the buffer: asking a tensor would wait for the accelerator
 
     def forward(self, x: Tensor) -> Tensor:
-        """Round `x`, of any shape and floating type, in float32."""
-        x = x.float()  # under autocast; float32 input and output keep the grid exact
+        """Round `x`, of any shape and floating type; computed in float32, returned in the type of `x`."""
         if self.training and self._is_observing:
             self._observe(x.detach())
-        rounded: Tensor = torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, ACTIVATION_MAX)
-        return rounded
+        return self._round(x)
 
     def set_observing(self, on: bool) -> None:
         """Let training batches move the range, or freeze it."""
         self.observing.fill_(on)
         self._is_observing = on
 
+    def step(self) -> Tensor:
+        """Return the step between two levels, float32, at least `MIN_SCALE`."""
+        return self.scale
+
+    def _round(self, x: Tensor) -> Tensor:
+        # The least positive number as the low end of a ReLU: the gradient at 0 is 0, as that of ReLU is.
+        low = self.scale.new_tensor(torch.finfo(torch.float32).tiny) if self.rectify else -self.zero_point * self.scale
+        return grid.round_to_grid(x, self.scale, low, (ACTIVATION_MAX - self.zero_point) * self.scale)
+
     @torch.no_grad()
     def _observe(self, x: Tensor) -> None:
-        low, high = torch.aminmax(x)
+        low, high = self._range_of(x)
         is_finite = low.isfinite() & high.isfinite()
-        low, high = low.clamp(max=0.0), high.clamp(min=0.0)
-        is_first = self.range_min.isinf()
-        low = torch.where(is_first, low, torch.lerp(self.range_min, low, AVERAGING))
-        high = torch.where(is_first, high, torch.lerp(self.range_max, high, AVERAGING))
+        share = (1.0 / (self.num_batches + 1)).clamp(min=AVERAGING)
+        low, high = torch.lerp(self.range_min, low, share), torch.lerp(self.range_max, high, share)
         scale = ((high - low) / ACTIVATION_MAX).clamp(min=MIN_SCALE)
         zero_point = (-low / scale).round().clamp(0, ACTIVATION_MAX).int()
-        updates = {"range_min": low, "range_max": high, "scale": scale, "zero_point": zero_point}
+        updates = {
+            "range_min": low,
+            "range_max": high,
+            "scale": scale,
+            "zero_point": zero_point,
+            "num_batches": self.num_batches + 1,
+        }
         for name, value in updates.items():
-            buffer = self._buffers[name]
-            assert buffer is not None
-            buffer.copy_(torch.where(is_finite, value, buffer))
+            tensor: Tensor = getattr(self, name)
+            tensor.copy_(torch.where(is_finite, value, tensor))
+
+    def _range_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.rectify and self.observer == "min-max":
+            return x.new_zeros((), dtype=torch.float32), x.amax().float().clamp(min=0.0)
+        low, high = OBSERVERS[self.observer](x.relu() if self.rectify else x)
+        return low.clamp(max=0.0), high.clamp(min=0.0)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         self._is_observing = bool(self.observing)
 
 
-class FakeQuantConv2d(tracing.Leaf, nn.Conv2d):
-    """A convolution whose weight is rounded on the way in; made by `prepare` only."""
+class LearnedFakeQuantizer(FakeQuantizer):
+    """A fake quantiser whose step is a parameter that training moves (learned step size, Esser et al. 2020).
 
+    The first ranges come from the observer; from then on the step follows the gradient, and the zero point stays.
+    """
+
+    def __init__(self, *, observer: ObserverName = "min-max", rectify: bool = False) -> None:
+        super().__init__(observer=observer, rectify=rectify)
+        del self.scale
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def set_observing(self, on: bool) -> None:
+        """Freeze the range, or let batches set it while no batch has; a known step is left to the gradient."""
+        super().set_observing(on and not bool(self.num_batches))
+
+    def step(self) -> Tensor:
+        """Return the step between two levels, whatever sign the gradient gave it."""
+        return self.scale.abs().clamp(min=MIN_SCALE)
+
+    def _round(self, x: Tensor) -> Tensor:
+        x = x.relu() if self.rectify else x
+        return grid.round_learned(x, self.step(), -self.zero_point.float(), ACTIVATION_MAX - self.zero_point.float())
+
+
+class _RoundsWeight(tracing.Leaf):
+    """A layer whose weight is rounded on the way in."""
+
+    weight: Tensor
     weight_bits: int
+    """Width of the signed grid, 2..8; 8 bits reach from -127 to 127."""
+    weight_step: nn.Parameter | None
+    """Learned step of each output channel `(C,)`; None where the step follows from the largest weight."""
+
+    @property
+    def code_max(self) -> int:
+        """Largest code of a weight; the smallest is its negative."""
+        return int(2 ** (self.weight_bits - 1) - 1)
+
+    def step(self) -> Tensor:
+        """Return the grid step of each output channel, `(C,)`, float32, at least `MIN_SCALE`."""
+        if self.weight_step is not None:
+            return self.weight_step.abs().clamp(min=MIN_SCALE)
+        return weight_scale(self.weight, self.weight_bits)
+
+    def codes(self) -> Tensor:
+        """Return the whole numbers in `-code_max..code_max`, float32, that the weight is rounded to."""
+        step = self.step().detach().view(-1, *[1] * (self.weight.dim() - 1))
+        return (self.weight.detach() / step).round().clamp(-self.code_max, self.code_max)
+
+    def _rounded_weight(self) -> Tensor:
+        if self.weight_step is None:
+            return grid.round_within(self.weight, weight_scale(self.weight, self.weight_bits))
+        largest = self.weight_step.new_tensor(float(self.code_max))
+        return grid.round_learned(self.weight, self.step(), -largest, largest)
+
+
+class FakeQuantConv2d(_RoundsWeight, nn.Conv2d):
+    """A convolution whose weight is rounded on the way in; made by `placement.prepare` only."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name that nn.Conv2d gives it)
         """Map `(N, C_in, H, W)` to `(N, C_out, H_out, W_out)`."""
-        return self._conv_forward(input, fake_quantize_weight(self.weight, self.weight_bits), self.bias)
+        return self._conv_forward(input, self._rounded_weight(), self.bias)
 
 
-class FakeQuantLinear(tracing.Leaf, nn.Linear):
-    """A linear layer whose weight is rounded on the way in; made by `prepare` only."""
-
-    weight_bits: int
+class FakeQuantLinear(_RoundsWeight, nn.Linear):
+    """A linear layer whose weight is rounded on the way in; made by `placement.prepare` only."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name that nn.Linear gives it)
         """Map `(..., in_features)` to `(..., out_features)`."""
-        return F.linear(input, fake_quantize_weight(self.weight, self.weight_bits), self.bias)
+        return F.linear(input, self._rounded_weight(), self.bias)
 
 
 def weight_scale(weight: Tensor, bits: int) -> Tensor:
@@ -118,59 +193,14 @@ def weight_scale(weight: Tensor, bits: int) -> Tensor:
         weight: `(C, ...)`.
         bits: Width of the signed grid, 2..8; 8 bits reach from -127 to 127.
     """
-    peak = weight.detach().abs().flatten(1).amax(dim=1)
+    rows = weight.detach().flatten(1)
+    peak = torch.maximum(rows.amax(1), -rows.amin(1))
     return (peak / (2 ** (bits - 1) - 1)).clamp(min=MIN_SCALE)
 
 
-def fake_quantize_weight(weight: Tensor, bits: int) -> Tensor:
-    """Round `weight` `(C, ...)` to the grid of each output channel; gradients pass straight through."""
-    code_max = 2 ** (bits - 1) - 1
-    scale = weight_scale(weight, bits)
-    zero_point = torch.zeros_like(scale, dtype=torch.int32)
-    rounded: Tensor = torch.fake_quantize_per_channel_affine(weight, scale, zero_point, 0, -code_max, code_max)
-    return rounded
-
-
-def prepare(model: nn.Module, *, weight_bits: int = 8) -> fx.GraphModule:
-    """Return a copy of `model` with fake quantisers in place; the model itself is not changed.
-
-    Every `Conv2d` (zero padding) and `Linear` rounds its weight. Activations are rounded at the input, after every
-    chain of convolution or linear, batch normalisation and ReLU except the one that ends in the logits, after every
-    addition (and its ReLU), after batch normalisation (and its ReLU) that follows no convolution, and wherever else
-    a convolution, linear layer or addition would read a value that is not yet on a grid.
-
-    Args:
-        model: Traceable by torch.fx, with one input; every module with parameters is called once.
-        weight_bits: Width of the weights' grid, 2..8. The codes are stored as int8 whatever the width.
-
-    Raises:
-        StageError: the model is prepared already, cannot be traced, or calls a module with parameters twice.
-        ValueError: `weight_bits` lies outside 2..8.
-    """
-    if not 2 <= weight_bits <= 8:
-        raise ValueError(f"weight bits must lie in 2..8, found {weight_bits!r}")
-    if is_prepared(model):
-        raise StageError("the network is prepared for quantisation already; a recipe may hold one quantize stage.")
-    prepared = tracing.trace(copy.deepcopy(model))
-    for module in prepared.modules():
-        _round_weight(module, weight_bits)
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    for node in _quantised_results(prepared.graph):
-        name = f"{QUANTIZERS}.{node.name}"
-        prepared.add_submodule(name, FakeQuantizer().to(device))
-        with prepared.graph.inserting_after(node):
-            rounded = prepared.graph.call_module(name, (node,))
-        node.replace_all_uses_with(rounded)
-        rounded.args = (node,)
-    prepared.graph.lint()
-    prepared.recompile()
-    prepared.train(model.training)
-    return prepared
-
-
 def is_prepared(model: nn.Module) -> bool:
-    """Tell whether `prepare` made this model."""
-    return any(isinstance(m, FakeQuantizer | FakeQuantConv2d | FakeQuantLinear) for m in model.modules())
+    """Tell whether a network holds fake quantisers."""
+    return any(isinstance(module, FakeQuantizer | _RoundsWeight) for module in model.modules())
 
 
 def set_observing(model: nn.Module, on: bool) -> None:
@@ -178,53 +208,3 @@ def set_observing(model: nn.Module, on: bool) -> None:
     for module in model.modules():
         if isinstance(module, FakeQuantizer):
             module.set_observing(on)
-
-
-def _round_weight(module: nn.Module, bits: int) -> None:
-    """Turn a plain convolution or linear layer into its rounding subclass, tensors and masks untouched."""
-    twin: type[FakeQuantConv2d | FakeQuantLinear]
-    if type(module) is nn.Conv2d and module.padding_mode == "zeros":
-        twin = FakeQuantConv2d
-    elif type(module) is nn.Linear:
-        twin = FakeQuantLinear
-    else:
-        return
-    # Changing the class of our own copy keeps parameters, masks and hooks as they are.
-    cast("Any", module).__class__ = twin
-    cast("Any", module).weight_bits = bits
-
-
-def _quantised_results(graph: fx.Graph) -> list[fx.Node]:
-    """Return the nodes whose results must lie on a grid, in the order of the graph."""
-    chosen: set[fx.Node] = set()
-    for node in graph.nodes:
-        if _is_integer_op(node):
-            chosen.update(_origin(operand) for operand in node.all_input_nodes)
-        if _is_integer_op(node) or tracing.is_batch_norm(node):
-            end = _chain_end(node)
-            if not _ends_in_output(end):
-                chosen.add(end)
-    return [node for node in graph.nodes if node in chosen]
-
-
-def _is_integer_op(node: fx.Node) -> bool:
-    return tracing.kind(node) in (FakeQuantConv2d, FakeQuantLinear) or tracing.is_addition(node)
-
-
-def _chain_end(node: fx.Node) -> fx.Node:
-    """Follow a node through the batch normalisation and ReLU that lowering will fuse with it."""
-    user = tracing.sole_user(node)
-    if tracing.kind(node) in (FakeQuantConv2d, FakeQuantLinear) and user and tracing.is_batch_norm(user):
-        node, user = user, tracing.sole_user(user)
-    return user if user is not None and tracing.is_relu(user) else node
-
-
-def _origin(node: fx.Node) -> fx.Node:
-    """Go back to the operation that computed the values of a node."""
-    while tracing.keeps_values(node):
-        node = node.all_input_nodes[0]
-    return node
-
-
-def _ends_in_output(node: fx.Node) -> bool:
-    return all(user.op == "output" or (tracing.keeps_values(user) and _ends_in_output(user)) for user in node.users)

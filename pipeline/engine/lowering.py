@@ -11,15 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.engine import tracing
-from pipeline.engine.fake_quant import (
-    QUANTIZERS,
-    FakeQuantConv2d,
-    FakeQuantizer,
-    FakeQuantLinear,
-    fake_quantize_weight,
-    weight_scale,
-)
+from pipeline.engine import sparsity, tracing
+from pipeline.engine.fake_quant import FakeQuantConv2d, FakeQuantizer, FakeQuantLinear
 from pipeline.engine.integer import (
     GLOBAL_AVERAGE,
     ChannelAffine,
@@ -29,6 +22,7 @@ from pipeline.engine.integer import (
     QuantizeDequantize,
     integer_layer,
 )
+from pipeline.engine.placement import QUANTIZERS
 from pipeline.engine.sparsity import MASK
 from pipeline.errors import StageError
 
@@ -52,7 +46,9 @@ def lower(model: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> f
         StageError: the model cannot be traced, an activation's range was never observed, or a weight is infinite
             or NaN.
     """
-    lowered = tracing.trace(copy.deepcopy(model).cpu().eval())
+    copied = copy.deepcopy(model).cpu().eval()
+    sparsity.enforce(copied)
+    lowered = tracing.trace(copied)
     _fold_batch_norms(lowered)
     _lower_nodes(lowered)
     image = next(node for node in lowered.graph.nodes if node.op == "placeholder")
@@ -108,6 +104,9 @@ def _lower_nodes(model: fx.GraphModule) -> None:
             node.replace_all_uses_with(source)
             model.graph.erase_node(node)
         elif isinstance(layer, FakeQuantizer):
+            if layer.rectify:
+                with model.graph.inserting_before(node):
+                    node.args = (model.graph.call_function(torch.relu, (source,)),)
             _replace(model, str(node.target), _quantizer(str(node.target), layer))
             grids[node] = str(node.target)
         elif source in grids and tracing.keeps_values(node):
@@ -135,9 +134,7 @@ def _lower_layer(model: fx.GraphModule, node: fx.Node, layer: nn.Conv2d | nn.Lin
         _replace(model, str(node.target), _float_layer(layer, weight, bias))
         return
     factor = node.meta.get("factor", torch.ones(len(weight), dtype=torch.float64))
-    scale = weight_scale(_masked(layer), layer.weight_bits)
-    codes = (fake_quantize_weight(_masked(layer), layer.weight_bits) / _per_channel(scale, weight)).round()
-    codes = codes * _per_channel(factor.sign(), weight)
+    codes = layer.codes() * _per_channel(factor.sign(), weight)
     input_scale = None
     if grid is not None:
         quantizer = model.get_submodule(grid)
@@ -145,12 +142,12 @@ def _lower_layer(model: fx.GraphModule, node: fx.Node, layer: nn.Conv2d | nn.Lin
         input_scale = quantizer.scale
         with model.graph.inserting_before(node):
             node.args = (node.args[0], model.graph.get_attr(f"{grid}.scale"))
-    _replace(model, str(node.target), integer_layer(layer, codes, scale * factor.abs(), bias, input_scale))
+    _replace(model, str(node.target), integer_layer(layer, codes, layer.step() * factor.abs(), bias, input_scale))
 
 
 def _folded(node: fx.Node, layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor]:
     """Return weight and bias, float64, with the batch normalisation behind the layer in them."""
-    weight = _masked(layer).double()
+    weight = layer.weight.detach().double()
     if not weight.isfinite().all():
         raise StageError(f"the weight of {node.target!r} holds infinities or NaN; the training diverged.")
     bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias
@@ -180,17 +177,12 @@ def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def _quantizer(name: str, fake: FakeQuantizer) -> QuantizeDequantize:
-    if fake.range_min.isinf():
+    if fake.num_batches == 0:
         raise StageError(
             f"the range of {name.removeprefix(QUANTIZERS + '.')!r} was never observed; train the prepared network "
             "on at least one batch before lowering it."
         )
-    return QuantizeDequantize(fake.scale, fake.zero_point)
-
-
-def _masked(layer: nn.Conv2d | nn.Linear) -> Tensor:
-    mask = layer._buffers.get(MASK)
-    return layer.weight.detach() if mask is None else layer.weight.detach() * mask
+    return QuantizeDequantize(fake.step().detach(), fake.zero_point)
 
 
 def _layer(node: fx.Node) -> nn.Module | None:

@@ -34,9 +34,9 @@ class Quantize(Stage, frozen=True, kw_only=True):
 
     def prepare(self, model: "nn.Module") -> "nn.Module":
         """Insert the fake quantisers."""
-        from pipeline.engine import fake_quant
+        from pipeline.engine import placement
 
-        return fake_quant.prepare(model, weight_bits=self.weight_bits)
+        return placement.prepare(model, placement.Scheme(weight_bits=self.weight_bits))
 
     def apply(self, model: "nn.Module", session: "Session") -> "nn.Module":
         """Insert, calibrate and train."""

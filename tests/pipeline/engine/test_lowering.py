@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.backbones import tiny, wrn_28_10
-from pipeline.engine import fake_quant, integer, lowering, sparsity
+from pipeline.engine import integer, lowering, placement, sparsity
 from pipeline.errors import StageError
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -43,7 +43,7 @@ def awkward_gammas(model):
 @pytest.fixture(scope="module")
 def prepared():
     torch.manual_seed(0)
-    model = fake_quant.prepare(tiny.build(num_classes=10, in_channels=3))
+    model = placement.prepare(tiny.build(num_classes=10, in_channels=3))
     train(awkward_gammas(model))
     return awkward_gammas(model).eval()  # again, because training moved them
 
@@ -116,7 +116,7 @@ def test_masked_weights_are_zeros_in_what_is_deployed(order):
     if order.startswith("prune"):
         sparsity.raise_sparsity(model, 0.7)
     if "prepare" in order:
-        model = fake_quant.prepare(model)
+        model = placement.prepare(model)
     if order.endswith("then prune"):
         sparsity.raise_sparsity(model, 0.7)
     train(model)
@@ -133,7 +133,7 @@ def test_a_channel_of_tiny_weights_and_a_large_bias_does_not_overflow():
     layer.weight.data[0] = 1e-12
     layer.weight.data[1] = 0.0
     layer.bias.data = torch.tensor([3.0, -4.0, 0.5])
-    model = fake_quant.prepare(nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)))
+    model = placement.prepare(nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)))
     x = torch.randint(0, 256, (8, 2, 2, 2), dtype=torch.uint8)
     model((x / 255 - 0.5) / 0.5)
     lowered = lowering.lower(model, mean=(0.5, 0.5), std=(0.5, 0.5))
@@ -149,7 +149,7 @@ def test_a_channel_of_tiny_weights_and_a_large_bias_does_not_overflow():
 def test_batch_norm_with_nothing_to_fold_into_stays_and_agrees():
     torch.manual_seed(0)
     block = wrn_28_10.PreActivationBlock(4, 4, 1)
-    model = fake_quant.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), block, wrn_28_10.PreActivationBlock(4, 4, 1)))
+    model = placement.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), block, wrn_28_10.PreActivationBlock(4, 4, 1)))
     x = images(64)
     model(normalised(x))
     lowered = lowering.lower(model, mean=MEAN, std=STD)
@@ -163,7 +163,7 @@ def test_what_has_no_integer_form_stays_float_between_integer_layers():
     torch.manual_seed(0)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 5))
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3, padding_mode="reflect"), head)
-    prepared = fake_quant.prepare(model)
+    prepared = placement.prepare(model)
     x = images(64)
     prepared(normalised(x))
     lowered = lowering.lower(prepared, mean=MEAN, std=STD)
@@ -174,7 +174,7 @@ def test_what_has_no_integer_form_stays_float_between_integer_layers():
 
 
 def test_a_five_bit_grid_is_stored_in_int8():
-    model = fake_quant.prepare(tiny.build(num_classes=10, in_channels=3), weight_bits=5)
+    model = placement.prepare(tiny.build(num_classes=10, in_channels=3), placement.Scheme(weight_bits=5))
     model(normalised(images(4)))
     for codes in lowering.integer_weights(lowering.lower(model, mean=MEAN, std=STD)).values():
         assert codes.dtype == torch.int8
@@ -182,7 +182,7 @@ def test_a_five_bit_grid_is_stored_in_int8():
 
 
 def test_an_activation_that_was_never_observed_is_refused():
-    model = fake_quant.prepare(tiny.build(num_classes=10, in_channels=3))
+    model = placement.prepare(tiny.build(num_classes=10, in_channels=3))
     with pytest.raises(StageError, match="never observed"):
         lowering.lower(model, mean=MEAN, std=STD)
 

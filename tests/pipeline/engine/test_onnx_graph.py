@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.engine import fake_quant, lowering, onnx_graph
+from pipeline.engine import lowering, onnx_graph, placement
 from pipeline.errors import ExportError
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -26,7 +26,7 @@ def normalised(x):
 def prepared(name, side=32):
     torch.manual_seed(0)
     backbone = import_module(f"pipeline.backbones.{name}").build(num_classes=10, in_channels=3)
-    model = fake_quant.prepare(backbone)
+    model = placement.prepare(backbone)
     with torch.no_grad():
         model(normalised(images(4, side)))
     return model.eval()

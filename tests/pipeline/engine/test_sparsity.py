@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pipeline.backbones import tiny
-from pipeline.engine import fake_quant, sparsity
+from pipeline.engine import placement, sparsity
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_enforcing_without_masks_changes_nothing(model):
 def test_zeros_survive_training_in_either_order_with_quantisation(model, order):
     if order == "prune then prepare":
         sparsity.raise_sparsity(model, 0.6)
-        model = fake_quant.prepare(model)
+        model = placement.prepare(model)
     else:
-        model = fake_quant.prepare(model)
+        model = placement.prepare(model)
         sparsity.raise_sparsity(model, 0.6)
     assert list(sparsity.prunable(model)) == ["stem", "conv1", "conv2"]
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -118,7 +118,7 @@ def test_zeros_survive_training_in_either_order_with_quantisation(model, order):
 
 
 def test_both_orders_choose_the_same_weights(model):
-    prepared = fake_quant.prepare(model)
+    prepared = placement.prepare(model)
     sparsity.raise_sparsity(model, 0.6)
     sparsity.raise_sparsity(prepared, 0.6)
     for name, module in sparsity.prunable(prepared).items():

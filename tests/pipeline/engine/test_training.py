@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.backbones import tiny
-from pipeline.engine import distillation, fake_quant, sparsity, training
+from pipeline.engine import distillation, placement, sparsity, training
 from pipeline.engine.task import ImageClassification
 from pipeline.errors import RunStopped, StageError
 from pipeline.recipe import Training
@@ -82,7 +82,7 @@ def test_pruned_weights_stay_zero_through_training():
 
 
 def test_ranges_are_frozen_for_the_rest_of_the_stage():
-    model = fake_quant.prepare(build())
+    model = placement.prepare(build())
     training.calibrate(model, make_task())
     seen = []
 
@@ -105,7 +105,7 @@ def test_a_long_distillation_of_a_quantised_network_does_not_diverge():
     torch.manual_seed(0)
     teacher = tiny.build(num_classes=10, in_channels=1)
     training.fit(teacher, task, epochs=40, learning_rate=0.03, settings=settings, watcher=Recorder())
-    student = fake_quant.prepare(teacher)
+    student = placement.prepare(teacher)
     training.calibrate(student, task)
     before = task.evaluate(student)["top1"]
     loss = distillation.soft_target_loss(teacher.eval(), temperature=4.0, alpha=0.7)
@@ -115,7 +115,7 @@ def test_a_long_distillation_of_a_quantised_network_does_not_diverge():
 
 
 def test_calibration_sets_every_range_and_trains_nothing():
-    model = fake_quant.prepare(build())
+    model = placement.prepare(build())
     before = {name: value.clone() for name, value in model.named_parameters()}
     statistics = {name: value.clone() for name, value in model.named_buffers() if "running" in name}
     training.calibrate(model, make_task())
