@@ -20,7 +20,7 @@ from pipeline.runs.store import Run
 if TYPE_CHECKING:
     from torch import nn
 
-    from pipeline.engine.task import ImageClassification
+    from pipeline.engine.images import ImageClassification
 
 Emit = Callable[[events.AnyEvent], None]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.engine.distillation import Loss
-    from pipeline.engine.task import ImageClassification
+    from pipeline.engine.task import Task
 
 
 @dataclass(kw_only=True)
@@ -25,7 +25,7 @@ class Session:
     """The run that the stage belongs to."""
     index: int
     """Place in the plan; 0 is the baseline."""
-    task: "ImageClassification"
+    task: "Task"
     """The data, the loss and the metric."""
     settings: Training
     """How every stage trains."""
@@ -71,6 +71,12 @@ class Session:
         from pipeline.engine import training
 
         training.calibrate(model, self.task)
+
+    def accumulate_gradients(self, model: "nn.Module") -> None:
+        """Leave the gradient of the plain loss over some training samples in ``grad`` of each parameter."""
+        from pipeline.engine import training
+
+        training.accumulate_gradients(model, self.task)
 
     def teacher(self) -> "nn.Module":
         """Give the trained FP32 baseline, in evaluation mode."""

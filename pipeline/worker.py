@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from pipeline.engine.task import ImageClassification
+    from pipeline.engine.images import ImageClassification
 
 
 def work(folder: Path, lock: int) -> int:
@@ -152,7 +152,7 @@ class _Worker:
         )
 
     def _load_task(self) -> "ImageClassification":
-        from pipeline.engine.task import ImageClassification
+        from pipeline.engine.images import ImageClassification
 
         recipe, training = self._recipe, self._recipe.training
         absent = recipe.dataset.absent()

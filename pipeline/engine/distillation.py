@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Inputs, logits ``(N, classes)`` and classes ``(N,)`` in; a scalar out."""
+from pipeline.engine.task import Batch
+
+Loss = Callable[[Batch, Tensor], Tensor]
+"""A batch and the logits ``(N, classes)`` that the network gave for it in; a scalar out."""
 
 
 def soft_targets(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -35,10 +37,10 @@ def soft_target_loss(teacher: nn.Module, *, temperature: float, alpha: float) ->
         alpha: 0 to 1; weight of the teacher's answers. 0 is plain cross-entropy, 1 leaves the labels out.
     """
 
-    def loss(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(batch: Batch, logits: Tensor) -> Tensor:
         with torch.no_grad():
-            answers = teacher(inputs)
+            answers = teacher(batch.inputs)
         soft = soft_targets(logits, answers, temperature)
-        return alpha * soft + (1 - alpha) * functional.cross_entropy(logits, labels)
+        return alpha * soft + (1 - alpha) * functional.cross_entropy(logits, batch.targets)
 
     return loss

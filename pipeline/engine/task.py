@@ -1,159 +1,55 @@
-"""Image classification: how a batch is fed, what the loss is, what is measured.
-
-This is the only module of the engine that knows that an input is an image and that the metric is top-1. The data
-lies on the training device as uint8 from start to end; a batch is cut, shifted, mirrored and normalised there in a
-few tensor operations, without loader processes. The view of a sample is a pure function of (seed, epoch, index).
-
-Shape suffixes: N images, C channels, H height, W width.
-"""
+"""What a task is: how a batch is fed, what the loss is, what is measured. Nothing else in the engine knows."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-
-from pipeline.engine.determinism import generator
-from pipeline.errors import DatasetError
-from pipeline.protocols import Augmentation, Splits
-
-Batch = tuple[Tensor, Tensor]
-"""Inputs ``(N, C, H, W)`` float32, normalised; classes ``(N,)`` int64."""
 
 
-class ImageClassification:
-    """Images of one dataset on one device, with a part of the training split held out."""
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some training samples, each in its view of one epoch."""
 
-    def __init__(
-        self,
-        splits: Splits,
-        *,
-        device: torch.device,
-        seed: int,
-        batch_size: int,
-        validation: float,
-        augmentation: Augmentation | None = None,
-    ) -> None:
-        """Move the data to the device.
+    inputs: Any
+    """What the network is called with."""
+    targets: Tensor
+    """What it should answer, ``(N, ...)``."""
+    index: Tensor
+    """Which training samples these are, int64 ``(N,)``, on the device."""
+    epoch: int
+    """Pass of the stage, from 0. The view of a sample is a pure function of (seed, epoch, index)."""
 
-        Args:
-            splits: the dataset; its test split is kept aside as it is.
-            device: where the training runs.
-            seed: decides which images are held out, their order and their views.
-            batch_size: images in a step; fewer when the training split is smaller.
-            validation: share of the training images held out, at least one of them.
-            augmentation: what is done to training images; None for what suits the dataset.
 
-        Raises:
-            DatasetError: there are too few images to hold some out.
-        """
-        total = len(splits.x_train)
-        held_out = max(1, round(validation * total))
-        if total - held_out < 2:
-            raise DatasetError(f"{total} training images are too few to hold out {validation:g} of them.")
-        order = torch.randperm(total, generator=generator(seed, "held out")).numpy()
-        self.splits = splits
-        self.device = device
-        self.seed = seed
-        self.augmentation: Augmentation = augmentation or splits.augmentation
-        self.x_train, self.y_train = self._to_device(splits, order[held_out:])
-        self.x_validation, self.y_validation = self._to_device(splits, order[:held_out])
-        self.batch_size = min(batch_size, len(self.x_train))
-        # (x / 255 - mean) / std as one multiplication and one subtraction.
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (splits.mean, splits.std)
-        )
-        self._factor = (1 / (255 * std)).to(device)
-        self._offset = (mean / std).to(device)
+class Task(Protocol):
+    """A dataset on a device, as training sees it."""
+
+    device: torch.device
+    """Where the data lies and the training runs."""
+    batch_size: int
+    """Samples in a step."""
 
     @property
-    def num_classes(self) -> int:
-        """How many classes there are."""
-        return len(self.splits.classes)
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of an image: 1 or 3."""
-        return int(self.splits.x_train.shape[1])
-
-    @property
-    def image_side(self) -> int:
-        """The shorter side of an image in pixels."""
-        return int(min(self.splits.x_train.shape[2:]))
+    def num_samples(self) -> int:
+        """How many training samples there are; ``Batch.index`` counts them from 0."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in the training split; a cut last one is left out, another one in each epoch."""
-        return len(self.x_train) // self.batch_size
+        """Batches in a pass over the training samples."""
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of one pass: shuffled, each image in its view of that epoch."""
-        count = len(self.x_train)
-        stream = generator(self.seed, "views", epoch)
-        order = torch.randperm(count, generator=stream)
-        reach = self._shift_reach()
-        shifts = torch.randint(0, 2 * reach + 1, (count, 2), generator=stream)
-        mirrored = torch.rand(count, generator=stream) < 0.5
-        if self.augmentation != "shift-flip":
-            mirrored = torch.zeros_like(mirrored)
-        order, shifts, mirrored = (tensor.to(self.device) for tensor in (order, shifts, mirrored))
-        for start in range(0, self.steps_per_epoch * self.batch_size, self.batch_size):
-            index = order[start : start + self.batch_size]
-            yield self._views(self.x_train[index], shifts[index], mirrored[index], reach), self.y_train[index]
+        """Yield the batches of one pass."""
 
-    def training_samples(self, count: int) -> Iterator[Tensor]:
-        """Yield batches of about ``count`` training images as they are, for calibration."""
-        for start in range(0, min(count, len(self.x_train)), self.batch_size):
-            yield self.normalise(self.x_train[start : start + self.batch_size])
+    def training_samples(self, count: int) -> Iterator[Batch]:
+        """Yield batches of about ``count`` training samples as they are, without augmentation; epoch is 0."""
 
-    def normalise(self, x_NCHW: Tensor) -> Tensor:
-        """Turn uint8 images into what a network reads: float32 ``(x / 255 - mean) / std``."""
-        return x_NCHW.float().mul_(self._factor).sub_(self._offset).contiguous(memory_format=torch.channels_last)
+    def loss(self, batch: Batch, outputs: Tensor) -> Tensor:
+        """Compare what the network answers with the targets; a scalar."""
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of logits ``(N, classes)`` against classes ``(N,)``."""
-        return functional.cross_entropy(logits, labels)
-
-    @torch.no_grad()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Measure a network on the held-out images: ``top1`` in percent and ``validation_loss``."""
-        logits = self._logits(model, self.x_validation)
-        loss = functional.cross_entropy(logits, self.y_validation).item()
-        correct = (logits.argmax(1) == self.y_validation).float().mean().item()
-        return {"top1": 100 * correct, "validation_loss": loss}
+        """Measure a network on the samples held out; the first metric decides which epoch is the best."""
 
-    @torch.no_grad()
     def test_answers(self, model: nn.Module) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-        """Classify the test images with a network of torch; ``(M,)`` classes."""
-        logits = self._logits(model, torch.from_numpy(self.splits.x_test))
-        return logits.argmax(1).cpu().numpy()
-
-    def _logits(self, model: nn.Module, x_NCHW: Tensor) -> Tensor:
-        was_training = model.training
-        model.eval()
-        parts = [model(self.normalise(part.to(self.device))) for part in x_NCHW.split(512)]
-        model.train(was_training)
-        return torch.cat(parts)
-
-    def _shift_reach(self) -> int:
-        # Four pixels at a side of 32, as all published CIFAR recipes have it, and as much in proportion elsewhere.
-        return 0 if self.augmentation == "none" else max(1, self.image_side // 8)
-
-    def _views(self, x_NCHW: Tensor, shifts: Tensor, mirrored: Tensor, reach: int) -> Tensor:
-        if reach == 0:
-            return self.normalise(x_NCHW)
-        count, _, height, width = x_NCHW.shape
-        padded = functional.pad(x_NCHW, (reach, reach, reach, reach))
-        rows = torch.arange(height, device=self.device) + shifts[:, :1]
-        columns = torch.arange(width, device=self.device).expand(count, width)
-        columns = torch.where(mirrored[:, None], width - 1 - columns, columns) + shifts[:, 1:]
-        images = torch.arange(count, device=self.device)[:, None, None]
-        # Indices on both sides of the channel axis put it last, which is the memory layout wanted.
-        x_NHWC = padded[images, :, rows[:, :, None], columns[:, None, :]]
-        return self.normalise(x_NHWC.permute(0, 3, 1, 2))
-
-    def _to_device(self, splits: Splits, index: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Batch:
-        x = torch.from_numpy(np.ascontiguousarray(splits.x_train[index]))
-        y = torch.from_numpy(splits.y_train[index].astype(np.int64))
-        return x.to(self.device), y.to(self.device)
+        """Answer the test split with a network of torch."""

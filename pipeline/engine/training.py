@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from pipeline.engine import fake_quant, sparsity
 from pipeline.engine.distillation import Loss
-from pipeline.engine.task import ImageClassification
+from pipeline.engine.task import Task
 from pipeline.errors import StageError
 from pipeline.recipe import Training
 
@@ -65,7 +65,7 @@ def learning_rate_at(progress: float, *, peak: float, settings: Training) -> flo
 
 def fit(
     model: nn.Module,
-    task: ImageClassification,
+    task: Task,
     *,
     epochs: int,
     learning_rate: float,
@@ -84,7 +84,7 @@ def fit(
         learning_rate: peak step size.
         settings: optimiser and schedule.
         watcher: follows the training and may stop it.
-        loss: replaces the plain loss; it is given the inputs too.
+        loss: replaces the plain loss of the task.
         before_step: called with the share of the stage done, before each step.
         freeze_after: share of the steps after which the ranges of a prepared network are fixed.
 
@@ -106,7 +106,7 @@ def fit(
     fake_quant.set_observing(model, True)
     for epoch in range(epochs):
         model.train()
-        for inputs, labels in task.epoch(epoch):
+        for batch in task.epoch(epoch):
             watcher.checkpoint_stop()
             progress = step / steps
             if observing and progress >= freeze_after:
@@ -117,8 +117,8 @@ def fit(
                 group["lr"] = rate
             if before_step is not None:
                 before_step(progress)
-            logits = model(inputs)
-            value = loss(inputs, logits, labels) if loss is not None else task.loss(logits, labels)
+            outputs = model(batch.inputs)
+            value = loss(batch, outputs) if loss is not None else task.loss(batch, outputs)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
@@ -131,16 +131,30 @@ def fit(
     model.eval()
 
 
+def accumulate_gradients(model: nn.Module, task: Task, *, samples: int = 1024) -> None:
+    """Leave in ``grad`` of each parameter the gradient of the plain loss, summed over batches of training samples.
+
+    Args:
+        model: in evaluation mode afterwards; BatchNorm normalises by its running statistics and keeps them.
+        task: the data and the loss.
+        samples: about how many training samples are looked at, without augmentation.
+    """
+    model.eval()
+    model.zero_grad(set_to_none=True)
+    for batch in task.training_samples(samples):
+        task.loss(batch, model(batch.inputs)).backward()
+
+
 @torch.no_grad()
-def calibrate(model: nn.Module, task: ImageClassification) -> None:
+def calibrate(model: nn.Module, task: Task) -> None:
     """Set the ranges of a prepared network's activations from training images, without training."""
     model.train()
     fake_quant.set_observing(model, True)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-    for inputs in task.training_samples(calibration_samples):
-        model(inputs)
+    for batch in task.training_samples(calibration_samples):
+        model(batch.inputs)
     model.eval()
 
 
@@ -151,7 +165,7 @@ def _sparsity(model: nn.Module) -> dict[str, float]:
 class _Meter:
     """Sums the loss on the device and reads it only when a report is due."""
 
-    def __init__(self, task: ImageClassification, watcher: Watcher) -> None:
+    def __init__(self, task: Task, watcher: Watcher) -> None:
         self._batch_size = task.batch_size
         self._watcher = watcher
         self._epoch_loss: Tensor | float = 0.0

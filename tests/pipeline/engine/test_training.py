@@ -6,10 +6,11 @@ from torch.nn import functional
 
 from pipeline.backbones import tiny
 from pipeline.engine import distillation, placement, sparsity, training
-from pipeline.engine.task import ImageClassification
+from pipeline.engine.images import ImageClassification
+from pipeline.engine.task import Batch
 from pipeline.errors import RunStopped, StageError
 from pipeline.recipe import Training
-from tests.pipeline.engine.test_task import make_task
+from tests.pipeline.engine.test_images import make_task
 
 
 class Recorder:
@@ -151,7 +152,8 @@ def test_the_soft_target_loss_is_hintons():
             return answers
 
     loss = distillation.soft_target_loss(Teacher(), temperature=t, alpha=alpha)
-    assert loss(torch.zeros(6, 1), student, labels).item() == pytest.approx(expected.item(), rel=1e-5)
+    batch = Batch(inputs=torch.zeros(6, 1), targets=labels, index=torch.arange(6), epoch=0)
+    assert loss(batch, student).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_student_that_equals_its_teacher_has_no_soft_loss():

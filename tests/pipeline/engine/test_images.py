@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.engine.task import ImageClassification
+from pipeline.engine.images import ImageClassification
 from pipeline.errors import DatasetError
 from pipeline.protocols import Splits
 
@@ -45,13 +45,13 @@ def test_images_are_normalised_as_the_dataset_says():
 
 def test_an_epoch_shows_each_image_at_most_once_in_whole_batches():
     task = make_task(augmentation="none")
-    seen = [image.numpy().tobytes() for inputs, _ in task.epoch(0) for image in inputs]
+    seen = [image.numpy().tobytes() for batch in task.epoch(0) for image in batch.inputs]
     assert len(seen) == len(set(seen)) == 24 == task.steps_per_epoch * 8
 
 
 def test_a_view_depends_on_seed_epoch_and_image_alone():
     def views(task, epoch):
-        return torch.cat([inputs for inputs, _ in task.epoch(epoch)])
+        return torch.cat([batch.inputs for batch in task.epoch(epoch)])
 
     task = make_task()
     first = views(task, 3)
@@ -83,7 +83,7 @@ def test_images_that_must_not_be_mirrored_are_not():
     task = make_task(make_splits(augmentation="shift"))
     image = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).expand(30, 3, 8, 8).contiguous()
     task.x_train = image
-    for inputs, _ in task.epoch(0):
+    for inputs in (batch.inputs for batch in task.epoch(0)):
         pixels = inputs[:, 0, 2:6, 2:6]
         assert (pixels.diff(dim=2) > 0).all()
 
