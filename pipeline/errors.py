@@ -9,6 +9,7 @@ PipelineError
 ├── DatasetError           data is absent, unreadable or of the wrong shape
 ├── CheckpointError        a file of weights cannot be read or does not fit the backbone
 ├── StageError             a stage cannot be applied to this network, or its training failed
+│   └── TrainingDiverged   the loss stays infinite or NaN
 ├── ExportError            an export could not be written
 │   └── OutputMismatch     a written file does not compute what the trained network computes
 ├── MeasurementError       a number could not be measured
@@ -55,6 +56,10 @@ class CheckpointError(PipelineError):
 
 class StageError(PipelineError):
     """A stage cannot be applied to this network, or its training failed."""
+
+
+class TrainingDiverged(StageError):
+    """The loss stays infinite or NaN; the network that was trained holds its last good state again."""
 
 
 class ExportError(PipelineError):

@@ -23,10 +23,10 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
 
 
 class StagePlan(Struct, frozen=True, kw_only=True):
-    """What a run intends for one entry of its list: the baseline, then each stage."""
+    """What a run intends for one entry of its plan: the baseline, then each stage, and teachers between them."""
 
     stage: str
-    """``baseline`` or the name of the stage."""
+    """``baseline``, ``teacher`` or the name of the stage."""
     key: str
     """Content key of the result."""
     epochs: int
@@ -43,7 +43,7 @@ class RunStarted(Event, frozen=True):
     device: str
     """Where it trains: ``cpu`` or ``cuda:0``."""
     plan: tuple[StagePlan, ...]
-    """The baseline and the stages, in order."""
+    """The entries, in order."""
     format: int = FORMAT
     """Version of this log."""
 
@@ -78,9 +78,11 @@ class StageReused(Event, frozen=True):
 
     index: int
     metrics: dict[str, float | None]
-    """Validation metrics of the stored result."""
+    """Those of the stored result; see ``StageFinished``."""
     seconds: float
     """What the training had cost, in seconds."""
+    layer_sparsity: dict[str, float] = {}
+    """See ``StageFinished``."""
 
 
 class Progressed(Event, frozen=True):
@@ -90,7 +92,8 @@ class Progressed(Event, frozen=True):
     step: int
     """Steps of the stage done so far."""
     metrics: dict[str, float | None]
-    """``loss`` (mean since the last record), ``learning_rate``, ``images_per_s``, ``sparsity``."""
+    """``loss`` (mean since the last record), ``learning_rate``, ``images_per_s``, ``sparsity``; ``bad_steps`` once a
+    step of the stage was left out because its loss was not finite: how many were."""
 
 
 class EpochFinished(Event, frozen=True):
@@ -103,7 +106,7 @@ class EpochFinished(Event, frozen=True):
     """Steps of the stage done so far."""
     metrics: dict[str, float | None]
     """``loss`` (mean of the epoch), ``validation_loss``, ``top1`` (percent), ``learning_rate``, ``images_per_s``,
-    ``sparsity``."""
+    ``sparsity``; ``bad_steps`` as above."""
 
 
 class StageFinished(Event, frozen=True):
@@ -111,9 +114,14 @@ class StageFinished(Event, frozen=True):
 
     index: int
     metrics: dict[str, float | None]
-    """Validation metrics of the result: ``top1`` (percent), ``validation_loss``, ``sparsity`` (0 to 1)."""
+    """Validation metrics of the result: ``top1`` (percent), ``validation_loss``, ``sparsity`` (0 to 1); of epochs that
+    it was chosen from: ``last_top1``, ``best_top1``, ``best_epoch``; of the training: ``images_per_s`` (median of the
+    epochs), ``tflops`` (of the network, 10^12 a second) and ``percent_of_peak`` of what the device does in a
+    large matrix product."""
     seconds: float
     """Wall time of the stage."""
+    layer_sparsity: dict[str, float] = {}
+    """Zeros (0 to 1) of every layer that can be pruned, by its name."""
 
 
 class Noted(Event, frozen=True):

@@ -6,16 +6,27 @@ The TOML key, the form field and the documentation row all come from that one de
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+import tomli
 from msgspec import NODEFAULT, Meta, Struct, inspect
 
 from pipeline.errors import RecipeError
 
 R = TypeVar("R", bound=Struct)
 
-type_names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+Kind = Literal["int", "float", "bool", "str", "choice", "list", "table"]
+"""What a value is; ``choice`` is one of several texts, ``table`` maps names to values of any kind."""
+
+type_names = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "table": "a table like { name = value }",
+}
 
 
 class Option(Struct, frozen=True, kw_only=True):
@@ -23,7 +34,7 @@ class Option(Struct, frozen=True, kw_only=True):
 
     name: str
     """The TOML key."""
-    kind: Literal["int", "float", "bool", "str", "choice", "list"]
+    kind: Kind
     """What a value is; ``choice`` is one of ``choices``."""
     default: Any
     """The value when the recipe is silent; None may mean 'not set' (see ``optional``)."""
@@ -32,9 +43,9 @@ class Option(Struct, frozen=True, kw_only=True):
     optional: bool
     """None is a legal value."""
     minimum: float | None = None
-    """Smallest legal value; None when unbounded."""
+    """Smallest legal value, of each item where there are several; None when unbounded."""
     maximum: float | None = None
-    """Largest legal value; None when unbounded."""
+    """Largest legal value, of each item where there are several; None when unbounded."""
     open_minimum: bool = False
     """The minimum itself is not legal."""
     open_maximum: bool = False
@@ -90,6 +101,8 @@ class Option(Struct, frozen=True, kw_only=True):
                 case "list":
                     parts = [part.strip(" \"'") for part in text.strip("[]").split(",")]
                     value = [float(part) if self.items == "float" else part for part in parts if part]
+                case "table":
+                    value = tomli.loads(f"value = {text or '{}'}")["value"]
                 case _:
                     value = text
         except (ValueError, KeyError):
@@ -112,6 +125,7 @@ class Option(Struct, frozen=True, kw_only=True):
             "str": isinstance(value, str),
             "choice": value in self.choices,
             "list": isinstance(value, list | tuple) and all(self._is_item(item) for item in value),
+            "table": isinstance(value, Mapping),
         }[self.kind]
         if legal and self.kind in ("int", "float"):
             legal = self._within_bounds(value)
@@ -119,7 +133,9 @@ class Option(Struct, frozen=True, kw_only=True):
             raise RecipeError(f"{self.name} is {value!r}; it must be {self.allowed()}.")
 
     def _is_item(self, item: Any) -> bool:
-        return isinstance(item, str) if self.items == "str" else isinstance(item, int | float)
+        if self.items == "str":
+            return isinstance(item, str)
+        return isinstance(item, int | float) and not isinstance(item, bool) and self._within_bounds(item)
 
     def _within_bounds(self, value: float) -> bool:
         low, high = self.minimum, self.maximum
@@ -129,11 +145,12 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 def options_of(record: type[Struct]) -> tuple[Option, ...]:
-    """List the options that a record declares, in the order of declaration."""
+    """List the options that a record declares, in the order of declaration; tables stand last, as in TOML."""
     info = inspect.type_info(record)
     assert isinstance(info, inspect.StructType)
     hints = get_type_hints(record, include_extras=True)
-    return tuple(_option(field, _literals(hints[field.name])) for field in info.fields)
+    found = (_option(field, _literals(hints[field.name])) for field in info.fields)
+    return tuple(sorted(found, key=lambda option: option.kind == "table"))
 
 
 def build(record: type[R], values: Mapping[str, Any], *, where: str) -> R:
@@ -165,6 +182,15 @@ def build(record: type[R], values: Mapping[str, Any], *, where: str) -> R:
         raise RecipeError(f"{where or 'the recipe'}: {error}.") from None
 
 
+def resolve(record: type[Struct], values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Give values of a record with the paths among them resolved against a folder."""
+    paths = {option.name for option in options_of(record) if option.is_path}
+    return {
+        key: str(folder / Path(value).expanduser()) if key in paths and isinstance(value, str) else value
+        for key, value in values.items()
+    }
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Name the nearest known word, or all of them: the end of a sentence about an unknown one."""
     known = list(known)
@@ -193,8 +219,9 @@ def _option(field: inspect.Field, choices: tuple[str, ...]) -> Option:
         (kind,) = [part for part in kind.types if not isinstance(part, inspect.NoneType)]
         if isinstance(kind, inspect.Metadata):
             meta, kind = meta | _meta(kind), kind.type
-    low, open_low = _bound(kind, "ge", "gt")
-    high, open_high = _bound(kind, "le", "lt")
+    bounded = getattr(kind, "item_type", kind)
+    low, open_low = _bound(bounded, "ge", "gt")
+    high, open_high = _bound(bounded, "le", "lt")
     default = field.default
     if field.default_factory is not NODEFAULT:
         default = field.default_factory()
@@ -208,7 +235,7 @@ def _option(field: inspect.Field, choices: tuple[str, ...]) -> Option:
         maximum=high,
         open_minimum=open_low,
         open_maximum=open_high,
-        items="float" if isinstance(getattr(kind, "item_type", None), inspect.FloatType) else "str",
+        items="float" if isinstance(bounded, inspect.FloatType) else "str",
         choices=choices,
         help=meta.get("description", ""),
         unit=meta.get("unit", ""),
@@ -226,7 +253,7 @@ def _bound(kind: inspect.Type, closed: str, opened: str) -> tuple[float | None, 
     return getattr(kind, closed, None), False
 
 
-def _kind(kind: inspect.Type) -> Literal["int", "float", "bool", "str", "choice", "list"]:
+def _kind(kind: inspect.Type) -> Kind:
     match kind:
         case inspect.LiteralType():
             return "choice"
@@ -238,5 +265,7 @@ def _kind(kind: inspect.Type) -> Literal["int", "float", "bool", "str", "choice"
             return "float"
         case inspect.ListType() | inspect.VarTupleType():
             return "list"
+        case inspect.DictType():
+            return "table"
         case _:
             return "str"

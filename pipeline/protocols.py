@@ -6,17 +6,22 @@ Nothing here imports torch; names of torch appear in annotations only.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
+import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipeline.recipe import Recipe
     from pipeline.runs.store import Run
     from pipeline.session import Session
+
+Overrides = Annotated[dict[str, Any], Meta(description="training settings of this stage alone")]
+"""Options of the section ``[training]`` by name, where one stage or the baseline differs from it."""
 
 Augmentation = Literal["none", "shift", "shift-flip"]
 """What may be done to a training image: nothing, shift by padded crop, shift and mirror left to right."""
@@ -31,10 +36,26 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     at_most_once: ClassVar[bool] = False
     """A recipe may hold this stage only once."""
 
+    training: Overrides = {}
+
     @property
     def name(self) -> str:
         """The word that stands in the recipe."""
         return str(self.__struct_config__.tag)
+
+    def teacher_in(self, recipe: "Recipe") -> "Recipe | None":
+        """Name a network that must be trained before this stage: the teacher that it asks; None without one.
+
+        Args:
+            recipe: the recipe that the stage stands in.
+
+        Returns:
+            A recipe without stages, whose baseline is the teacher.
+
+        Raises:
+            RecipeError: the recipe does not say how that network is trained; begins with the option's name.
+        """
+        return None
 
     def prepare(self, model: "nn.Module") -> "nn.Module":
         """Give the network what this stage adds to its structure, without training.
@@ -84,6 +105,11 @@ class Dataset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     def name(self) -> str:
         """The word that stands in the recipe."""
         return str(self.__struct_config__.tag)
+
+    def table(self) -> dict[str, Any]:
+        """Give the name and the options, as they stand in the recipe."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
 
     def fingerprint(self) -> str:
         """Identify the data: equal exactly when the images and labels are equal.

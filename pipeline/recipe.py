@@ -13,9 +13,10 @@ import tomli
 import tomlkit
 from msgspec import Meta, Struct
 
-from pipeline import catalog, options
+from pipeline import catalog, options, overriding
 from pipeline.errors import PluginError, RecipeError
-from pipeline.protocols import Dataset, Stage
+from pipeline.external import External
+from pipeline.protocols import Dataset, Overrides, Stage
 
 R = TypeVar("R", bound=Struct)
 Document = dict[str, Any]
@@ -36,21 +37,62 @@ class Baseline(Struct, frozen=True, kw_only=True):
         | None
     ) = None
     learning_rate: Annotated[float, Meta(gt=0, description="peak step size")] = 0.1
+    training: Overrides = {}
 
 
 class Training(Struct, frozen=True, kw_only=True):
-    """How every stage trains."""
+    """How a stage trains, in every respect that its own options do not name."""
 
     batch_size: Annotated[int, Meta(ge=2, le=65536, description="images in a step", extra={"unit": "images"})] = 128
-    momentum: Annotated[float, Meta(ge=0, lt=1, description="Nesterov momentum of SGD")] = 0.9
-    weight_decay: Annotated[float, Meta(ge=0, lt=1, description="L2 penalty on all weights")] = 5e-4
-    schedule: Annotated[Literal["cosine", "constant"], Meta(description="how the step size falls over a stage")] = (
-        "cosine"
-    )
-    warmup: Annotated[float, Meta(ge=0, lt=1, description="share of a stage over which the step size rises")] = 0.05
+    optimizer: Annotated[Literal["sgd", "adamw"], Meta(description="SGD with Nesterov momentum, or AdamW")] = "sgd"
+    momentum: Annotated[
+        float, Meta(ge=0, lt=1, description="Nesterov momentum of sgd, decay of the mean gradient of adamw")
+    ] = 0.9
+    weight_decay: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="decay of weights; not of biases, normalisation and steps of fake quantisers"),
+    ] = 5e-4
+    schedule: Annotated[
+        Literal["cosine", "constant", "multi-step", "one-cycle"],
+        Meta(description="how the step size moves over a stage"),
+    ] = "cosine"
+    milestones: Annotated[
+        tuple[Annotated[float, Meta(gt=0, lt=1)], ...],
+        Meta(description="shares of a stage at which multi-step lowers the step size"),
+    ] = (0.5, 0.75)
+    gamma: Annotated[float, Meta(gt=0, le=1, description="factor of the step size at each milestone")] = 0.1
+    warmup: Annotated[
+        float, Meta(ge=0, lt=1, description="share of a stage over which the step size rises; one-cycle has its own")
+    ] = 0.05
+    label_smoothing: Annotated[
+        float, Meta(ge=0, lt=1, description="share of each label spread evenly over all classes")
+    ] = 0.0
     augment: Annotated[
         Literal["auto", "none", "shift", "shift-flip"],
         Meta(description="what is done to training images; auto: what suits the dataset"),
+    ] = "auto"
+    cutout: Annotated[
+        float, Meta(ge=0, le=1, description="side of a blanked square as a share of the image's; 0: off")
+    ] = 0.0
+    mixup: Annotated[
+        float, Meta(ge=0, le=100, description="alpha of the Beta distribution that blends two images; 0: off")
+    ] = 0.0
+    clip_norm: Annotated[float, Meta(ge=0, description="largest norm of all gradients together; 0: not clipped")] = 0.0
+    ema: Annotated[
+        float, Meta(ge=0, lt=1, description="decay of a moving average of the weights, which is what is kept; 0: off")
+    ] = 0.0
+    keep: Annotated[
+        Literal["last", "best"], Meta(description="which epoch of a stage is kept, by the validation metric")
+    ] = "last"
+    max_bad_steps: Annotated[
+        int, Meta(ge=1, description="steps in a row whose loss is not finite that end a stage", extra={"unit": "steps"})
+    ] = 10
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Meta(description="of the training's arithmetic; auto: bfloat16 where the device is built for it"),
+    ] = "auto"
+    compile: Annotated[
+        Literal["auto", "on", "off"], Meta(description="train with torch.compile; auto: on a GPU that has triton")
     ] = "auto"
     validation: Annotated[
         float, Meta(gt=0, lt=1, description="share of the training images held out to steer the training")
@@ -59,6 +101,14 @@ class Training(Struct, frozen=True, kw_only=True):
         Literal["auto", "cpu", "cuda"],
         Meta(description="where the training runs; auto: the GPU if there is one"),
     ] = "auto"
+    teacher_cache_mib: Annotated[
+        int,
+        Meta(ge=0, description="disk space for the answers of teachers; 0: not kept", extra={"unit": "MiB"}),
+    ] = 2048
+
+
+_SHARED = frozenset({"validation", "device", "teacher_cache_mib"})
+"""Settings that are one for all stages: results on other images, or from elsewhere, could not be compared."""
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -84,7 +134,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     baseline: Baseline = Baseline(epochs=30)
     """The FP32 start."""
     training: Training = Training()
-    """How every stage trains."""
+    """How every stage trains, unless it says otherwise."""
     stages: tuple[Stage, ...] = ()
     """What is done to the baseline, in this order."""
     measure: Measure = Measure()
@@ -93,8 +143,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     def document(self) -> Document:
         """Give the recipe as plain values, in the order in which a person writes it; what is not set is left out."""
         raw = msgspec.to_builtins(self)
-        dataset = raw["dataset"]
-        raw["dataset"] = dataset["name"] if len(_present(dataset)) == 1 else _present(dataset)
+        dataset = _present(self.dataset.table())
+        raw["dataset"] = dataset["name"] if len(dataset) == 1 else dataset
         for section in ("baseline", "training", "measure"):
             raw[section] = _present(raw[section])
         raw["stages"] = [_present(stage) for stage in raw["stages"]]
@@ -106,15 +156,72 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return tomlkit.dumps(self.document())
 
     @property
-    def plan(self) -> tuple[tuple[str, int | None], ...]:
-        """The baseline and each stage in order: name, and passes over the training data (None where it has none)."""
-        stages = ((stage.name, getattr(stage, "epochs", None)) for stage in self.stages)
-        return ("baseline", self.baseline.epochs), *stages
+    def plan(self) -> "tuple[Entry, ...]":
+        """Every network that the run trains, in order: baseline, stages, and a teacher right before its first pupil."""
+        entries = [Entry(name="baseline", recipe=self.first(0))]
+        for count, stage in enumerate(self.stages, start=1):
+            teacher = stage.teacher_in(self)
+            if teacher is not None and all(entry.recipe != teacher for entry in entries):
+                entries.append(Entry(name="teacher", recipe=teacher))
+            entries.append(Entry(name=stage.name, recipe=self.first(count)))
+        return tuple(entries)
+
+    def first(self, count: int) -> "Recipe":
+        """Give the recipe that ends after so many stages; 0 is the baseline alone."""
+        return msgspec.structs.replace(self, stages=self.stages[:count])
+
+    def network(self, backbone: str, checkpoint: str | None) -> "Recipe":
+        """Give the recipe of another baseline on the same data.
+
+        Args:
+            backbone: a name of the catalogue, or ``package.module:build``.
+            checkpoint: file of its weights; None to take them from where the baseline takes them.
+        """
+        baseline = self.baseline
+        if checkpoint is not None:
+            baseline = msgspec.structs.replace(baseline, epochs=None, checkpoint=checkpoint)
+        return msgspec.structs.replace(self, backbone=backbone, baseline=baseline, stages=())
+
+    @property
+    def last(self) -> Baseline | Stage:
+        """What is done last."""
+        return self.stages[-1] if self.stages else self.baseline
+
+    @property
+    def last_training(self) -> Training:
+        """The settings that what is done last trains with: its own, else those of the section."""
+        return msgspec.convert(msgspec.to_builtins(self.training) | self.last.training, Training)
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files that the baseline and the stages name, by their key path (``stages[2].teacher_checkpoint``)."""
+        parts = {"baseline": self.baseline} | {f"stages[{index}]": stage for index, stage in enumerate(self.stages)}
+        found = ((f"{where}.{name}", getattr(part, name)) for where, part in parts.items() for name in path_names(part))
+        return {where: path for where, path in found if path is not None}
 
     @property
     def letters(self) -> str:
         """The stages by their initials, in order: ``PQD``; empty without stages."""
         return "".join(stage.name[0].upper() for stage in self.stages)
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One network that a run trains, as the recipe whose result it is."""
+
+    name: str
+    """``baseline``, ``teacher`` or the name of the stage that is done last."""
+    recipe: Recipe
+    """Everything that leads to the network; a teacher is the baseline of a recipe of its own."""
+
+    @property
+    def epochs(self) -> int | None:
+        """Passes over the training data; None where it has none."""
+        return getattr(self.recipe.last, "epochs", None)
+
+
+def path_names(part: Struct) -> list[str]:
+    """Name the options of a stage, a dataset or a section that are paths."""
+    return [option.name for option in options.options_of(type(part)) if option.is_path]
 
 
 def load(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
@@ -153,7 +260,7 @@ def loads(text: str, *, source: str, folder: Path, overrides: Sequence[str] = ()
         raise RecipeError(f"{source}: not valid TOML: {error}.") from None
     try:
         for override in overrides:
-            _override(document, override)
+            overriding.apply(document, override)
         return parse(document, folder=folder)
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from None
@@ -176,11 +283,16 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
         seed=_seed(document),
         baseline=_baseline(document, folder),
         training=_section(Training, document, "training"),
-        stages=_stages(document),
+        stages=_stages(document, folder),
         measure=_section(Measure, document, "measure"),
     )
     for index, runtime in enumerate(recipe.measure.runtimes):
         _known("runtimes", runtime, f"measure.runtimes[{index}]")
+    for index, stage in enumerate(recipe.stages):
+        try:
+            stage.teacher_in(recipe)
+        except RecipeError as error:
+            raise RecipeError(f"stages[{index}].{error}") from None
     if not recipe.measure.runtimes:
         raise RecipeError(f"measure.runtimes is empty; name at least one of {', '.join(catalog.names('runtimes'))}.")
     return recipe
@@ -229,7 +341,8 @@ def _section(record: type[R], document: Mapping[str, Any], key: str) -> R:
 def _baseline(document: Mapping[str, Any], folder: Path) -> Baseline:
     if "baseline" not in document:
         return Baseline(epochs=30)
-    table = _resolve(Baseline, _table(document["baseline"], "baseline"), folder)
+    table = options.resolve(Baseline, _table(document["baseline"], "baseline"), folder)
+    _check_overrides(table, "baseline")
     baseline = options.build(Baseline, table, where="baseline")
     if (baseline.epochs is None) == (baseline.checkpoint is None):
         found = "neither" if baseline.epochs is None else "both"
@@ -242,11 +355,13 @@ def _dataset(document: Mapping[str, Any], folder: Path) -> Dataset:
     values = dict(value) if isinstance(value, Mapping) else {}
     named = values.pop("name", None) if isinstance(value, Mapping) else value
     name = _plugin(named, "dataset.name" if isinstance(value, Mapping) else "dataset", "datasets")
+    if catalog.is_external(name):
+        return External(path=name, options={key: _from_folder(value, folder) for key, value in values.items()})
     record: type[Dataset] = catalog.load("datasets", name)
-    return options.build(record, _resolve(record, values, folder), where="dataset")
+    return options.build(record, options.resolve(record, values, folder), where="dataset")
 
 
-def _stages(document: Mapping[str, Any]) -> tuple[Stage, ...]:
+def _stages(document: Mapping[str, Any], folder: Path) -> tuple[Stage, ...]:
     tables = document.get("stages", [])
     if not isinstance(tables, list):
         raise RecipeError(f"stages is {tables!r}; write each stage as a [[stages]] table.")
@@ -258,51 +373,25 @@ def _stages(document: Mapping[str, Any]) -> tuple[Stage, ...]:
         record: type[Stage] = catalog.load("stages", name)
         if record.at_most_once and any(isinstance(stage, record) for stage in stages):
             raise RecipeError(f"{where} is a second {name!r}; a recipe may hold only one.")
-        stages.append(options.build(record, table, where=where))
+        _check_overrides(table, where)
+        stages.append(options.build(record, options.resolve(record, table, folder), where=where))
     return tuple(stages)
 
 
-def _resolve(record: type[Struct], values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    paths = {option.name for option in options.options_of(record) if option.is_path}
-    return {
-        key: str(folder / Path(value).expanduser()) if key in paths and isinstance(value, str) else value
-        for key, value in values.items()
-    }
+def _check_overrides(table: Mapping[str, Any], where: str) -> None:
+    """Refuse a table ``training`` of a stage or the baseline that is not legal."""
+    where = f"{where}.training"
+    overrides = _table(table.get("training", {}), where)
+    for key in sorted(_SHARED & overrides.keys()):
+        raise RecipeError(f"{where}.{key} cannot differ between stages; set it in [training].")
+    options.build(Training, overrides, where=where)
+
+
+def _from_folder(value: Any, folder: Path) -> Any:
+    """Resolve a text that can only be a path; which options are paths is not known before a dataset is imported."""
+    is_path = isinstance(value, str) and value.startswith(("./", "../", "~/"))
+    return str(folder / Path(value).expanduser()) if is_path else value
 
 
 def _present(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if value is not None}
-
-
-def _override(document: Document, text: str) -> None:
-    """Apply ``stages.0.sparsity=0.8``: the value is TOML, or a plain text when it is not."""
-    path, separator, literal = text.partition("=")
-    if not separator or not path.strip():
-        raise RecipeError(f"the override {text!r} is not of the form key.path=value.")
-    try:
-        value = tomli.loads(f"value = {literal.strip()}")["value"]
-    except tomli.TOMLDecodeError:
-        value = literal.strip()
-    parts = path.strip().replace("[", ".").replace("]", "").split(".")
-    if parts[0] == "dataset" and len(parts) > 1 and isinstance(document.get("dataset"), str):
-        document["dataset"] = {"name": document["dataset"]}
-    place: Any = document
-    for part in parts[:-1]:
-        place = _step(place, part, text)
-    if isinstance(place, list):
-        _step(place, parts[-1], text)
-        place[int(parts[-1])] = value
-    elif isinstance(place, dict):
-        place[parts[-1]] = value
-    else:
-        raise RecipeError(f"the override {text!r} goes into something that is no table.")
-
-
-def _step(place: Any, part: str, text: str) -> Any:
-    if isinstance(place, list):
-        if not part.isdigit() or int(part) >= len(place):
-            raise RecipeError(f"the override {text!r} names {part!r}; the list holds {len(place)}, counted from 0.")
-        return place[int(part)]
-    if not isinstance(place, dict):
-        raise RecipeError(f"the override {text!r} goes into something that is no table.")
-    return place.setdefault(part, {})
+    return {key: value for key, value in table.items() if value is not None and value != {}}

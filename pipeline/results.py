@@ -29,9 +29,11 @@ class StageResult(Struct, frozen=True, kw_only=True):
     """What is known about a trained stage beside its weights."""
 
     stage: str
-    """``baseline`` or the name of the stage."""
+    """``baseline`` (a teacher is one, too) or the name of the stage."""
     metrics: dict[str, float | None]
-    """Validation metrics of the result."""
+    """What the network came to and what its training achieved; see ``events.StageFinished``."""
+    layer_sparsity: dict[str, float]
+    """Zeros (0 to 1) of every layer that can be pruned."""
     seconds: float
     """Wall time of the training."""
     history: tuple[events.EpochFinished, ...]

@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline import events
-from pipeline.errors import RunStopped
+from pipeline.errors import RunStopped, StageError, TrainingDiverged
 from pipeline.recipe import Training
 from pipeline.runs.store import Run
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from pipeline.engine.distillation import Loss
+    from pipeline.engine.distillation import Loss, Teacher
     from pipeline.engine.task import Task
 
 
@@ -24,17 +24,19 @@ class Session:
     run: Run
     """The run that the stage belongs to."""
     index: int
-    """Place in the plan; 0 is the baseline."""
+    """Place in the plan."""
     task: "Task"
     """The data, the loss and the metric."""
     settings: Training
-    """How every stage trains."""
+    """How the stage trains."""
     emit: Callable[[events.AnyEvent], None]
     """Put a fact on record."""
-    make_teacher: Callable[[], "nn.Module"]
-    """Load the trained baseline."""
+    teacher: Callable[[], "Teacher"]
+    """Make the answers of the trained network that the stage named by ``teacher_in``."""
     stop_requested: Callable[[], bool]
     """A signal or a person asked the run to stop."""
+    outcome: dict[str, float] = field(default_factory=dict)
+    """Metrics of the last and the best epoch of ``fit``."""
 
     def fit(
         self,
@@ -45,26 +47,33 @@ class Session:
         loss: "Loss | None" = None,
         before_step: Callable[[float], None] | None = None,
         freeze_after: float = 0.6,
+        settled_after: float = 0.0,
     ) -> None:
         """Train a network in place; see ``pipeline.engine.training.fit``.
 
         Raises:
-            StageError: the loss is no longer finite.
+            StageError: the loss stays infinite or NaN; names the file of the last good network.
         """
-        from pipeline.engine import training
+        from pipeline.engine import checkpoint, training
 
         self.emit(events.StageStarted(index=self.index, steps=epochs * self.task.steps_per_epoch))
-        training.fit(
-            model,
-            self.task,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            settings=self.settings,
-            watcher=_Reporter(self),
-            loss=loss,
-            before_step=before_step,
-            freeze_after=freeze_after,
-        )
+        try:
+            self.outcome = training.fit(
+                model,
+                self.task,
+                epochs=epochs,
+                learning_rate=learning_rate,
+                settings=self.settings,
+                watcher=_Reporter(self),
+                loss=loss,
+                before_step=before_step,
+                freeze_after=freeze_after,
+                settled_after=settled_after,
+            )
+        except TrainingDiverged as error:
+            path = self.run.folder / "last-good.safetensors"
+            checkpoint.save(model.state_dict(), path, {})
+            raise StageError(f"{str(error)[:-1]}, kept in {str(path)!r}.") from error
 
     def calibrate(self, model: "nn.Module") -> None:
         """Set the ranges of a prepared network's activations from training images, without training."""
@@ -77,10 +86,6 @@ class Session:
         from pipeline.engine import training
 
         training.accumulate_gradients(model, self.task)
-
-    def teacher(self) -> "nn.Module":
-        """Give the trained FP32 baseline, in evaluation mode."""
-        return self.make_teacher()
 
     def note(self, text: str) -> None:
         """Tell a person something, in one sentence."""
@@ -104,6 +109,9 @@ class _Reporter:
         self._session.emit(
             events.EpochFinished(index=self._session.index, epoch=epoch, step=step, metrics=dict(metrics))
         )
+
+    def noted(self, text: str) -> None:
+        self._session.note(text)
 
 
 class StopRequest:

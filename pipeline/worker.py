@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline import catalog, deployment, events, files
+from pipeline import catalog, deployment, events, files, teachers
 from pipeline.errors import CheckpointError, PipelineError, RunStopped, StageError
 from pipeline.events import AnyEvent
 from pipeline.keys import stage_keys
 from pipeline.recipe import Recipe
-from pipeline.results import StageFolder
+from pipeline.results import StageFolder, StageResult
 from pipeline.runs.log import EventWriter
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from pipeline.engine.distillation import Teacher
     from pipeline.engine.images import ImageClassification
 
 
@@ -90,6 +91,8 @@ class _Worker:
         self._emit = emit
         self._stop = stop
         self._recipe = run.recipe()
+        self._plan = self._recipe.plan
+        self._results: list[StageResult] = []
         self._told_s = 0.0
         self._device: torch.device
         self._task: ImageClassification
@@ -100,11 +103,11 @@ class _Worker:
         recipe = self._recipe
         self._start()
         self._task = self._load_task()
-        for index in range(len(self._places)):
+        for index in range(len(self._plan)):
             self._check_stop()
-            self._stage(index)
+            self._results.append(self._stage(index))
         paths: dict[str, Path] = {}
-        for subject, index in (("baseline", 0), ("deployed", len(recipe.stages))):
+        for subject, index in (("baseline", 0), ("deployed", len(self._plan) - 1)):
             self._check_stop()
             paths[subject] = deployment.deploy(
                 functools.partial(self._restore, index),
@@ -126,16 +129,19 @@ class _Worker:
     def _start(self) -> None:
         import torch
 
+        from pipeline.engine import acceleration
+
         recipe = self._recipe
         keys = stage_keys(recipe)
         self._places = [StageFolder(self._run.store / "stages", key) for key in keys]
         self._device = _device(recipe)
         plan = tuple(
-            events.StagePlan(stage=stage, key=key, epochs=epochs or 0)
-            for (stage, epochs), key in zip(recipe.plan, keys, strict=True)
+            events.StagePlan(stage=entry.name, key=key, epochs=entry.epochs or 0)
+            for entry, key in zip(self._plan, keys, strict=True)
         )
         device = str(self._device)
         self._emit(events.RunStarted(pid=os.getpid(), host=platform.node(), device=device, plan=plan))
+        self._emit(events.Noted(text=acceleration.describe(recipe.training, self._device)))
         self._write_environment(torch.get_num_threads())
 
     def _write_environment(self, threads: int) -> None:
@@ -154,7 +160,7 @@ class _Worker:
     def _load_task(self) -> "ImageClassification":
         from pipeline.engine.images import ImageClassification
 
-        recipe, training = self._recipe, self._recipe.training
+        recipe = self._recipe
         absent = recipe.dataset.absent()
         if absent is not None and not getattr(recipe.dataset, "download", False):
             raise StageError(absent)
@@ -163,16 +169,15 @@ class _Worker:
             splits,
             device=self._device,
             seed=recipe.seed,
-            batch_size=training.batch_size,
-            validation=training.validation,
-            augmentation=None if training.augment == "auto" else training.augment,
+            settings=recipe.training,
         )
-        smallest = catalog.constant("backbones", recipe.backbone, "MIN_IMAGE_SIDE") or 1
-        if task.image_side < smallest:
-            raise StageError(
-                f"the backbone {recipe.backbone!r} needs images of at least {smallest} pixels a side; "
-                f"those of the dataset {recipe.dataset.name!r} have {task.image_side}."
-            )
+        for backbone in {entry.recipe.backbone for entry in self._plan}:
+            smallest = catalog.constant("backbones", backbone, "MIN_IMAGE_SIDE") or 1
+            if task.image_side < smallest:
+                raise StageError(
+                    f"the backbone {backbone!r} needs images of at least {smallest} pixels a side; "
+                    f"those of the dataset {recipe.dataset.name!r} have {task.image_side}."
+                )
         return task
 
     def _downloaded(self, done: int, total: int) -> None:
@@ -182,7 +187,7 @@ class _Worker:
             self._told_s = now
             self._emit(events.Downloaded(done=done, total=total))
 
-    def _stage(self, index: int) -> None:
+    def _stage(self, index: int) -> StageResult:
         """Reuse the result of one entry of the plan, or train it."""
         place = self._places[index]
         waited = events.Waited(reason="another run trains the same stage: waiting for it")
@@ -194,14 +199,21 @@ class _Worker:
                 place.discard()
                 result = None
             if result is None:
-                self._train(index)
-                return
+                return self._train(index)
         for epoch in result.history:
             self._emit(msgspec.structs.replace(epoch, index=index, time_s=time.time()))
-        self._emit(events.StageReused(index=index, metrics=result.metrics, seconds=result.seconds))
+        self._emit(
+            events.StageReused(
+                index=index,
+                metrics=result.metrics,
+                seconds=result.seconds,
+                layer_sparsity=result.layer_sparsity,
+            )
+        )
+        return result
 
-    def _train(self, index: int) -> None:
-        from pipeline.engine import sparsity
+    def _train(self, index: int) -> StageResult:
+        from pipeline.engine import sparsity, throughput
         from pipeline.engine.determinism import seed_everything
 
         history: list[events.EpochFinished] = []
@@ -211,58 +223,91 @@ class _Worker:
                 history.append(event)
             self._emit(event)
 
+        entry = self._plan[index]
+        settings = entry.recipe.last_training
         session = Session(
             run=self._run,
             index=index,
-            task=self._task,
-            settings=self._recipe.training,
+            task=self._task.with_settings(settings),
+            settings=settings,
             emit=emit,
-            make_teacher=functools.partial(self._restore, 0),
+            teacher=lambda: self._teacher(entry.recipe, session),
             stop_requested=self._stop,
         )
-        # From the stage's place alone, so that a stage after a reused one trains as if it had not been reused.
-        seed_everything(self._recipe.seed, "stage", index)
+        # From the place in the chain alone, so that a stage after a reused one trains as if it had not been reused,
+        # and a teacher as the baseline of its own recipe.
+        seed_everything(self._recipe.seed, "stage", len(entry.recipe.stages))
         started = time.perf_counter()
-        model = self._baseline(session) if index == 0 else self._apply(index, session)
+        model = self._apply(entry.recipe, session) if entry.recipe.stages else self._baseline(entry.recipe, session)
         model.eval()
-        metrics = self._task.evaluate(model) | {"sparsity": sparsity.sparsity_of(model)}
         seconds = time.perf_counter() - started
-        name, _ = self._recipe.plan[index]
+        rates = [rate for epoch in history if (rate := epoch.metrics.get("images_per_s")) is not None]
+        achieved = throughput.achieved(model, session.task, settings, rates) if rates else {}
+        metrics = self._task.evaluate(model) | {"sparsity": sparsity.sparsity_of(model)} | session.outcome | achieved
         result = self._places[index].save(
-            dict(model.state_dict()), stage=name, metrics=metrics, seconds=seconds, history=tuple(history)
+            dict(model.state_dict()),
+            stage=getattr(entry.recipe.last, "name", "baseline"),
+            metrics=metrics,
+            layer_sparsity=sparsity.layer_sparsity(model),
+            seconds=seconds,
+            history=tuple(history),
         )
-        self._emit(events.StageFinished(index=index, metrics=result.metrics, seconds=seconds))
+        self._emit(
+            events.StageFinished(
+                index=index, metrics=result.metrics, seconds=seconds, layer_sparsity=result.layer_sparsity
+            )
+        )
+        return result
 
-    def _baseline(self, session: Session) -> "nn.Module":
-        baseline, model = self._recipe.baseline, self._build()
+    def _baseline(self, recipe: Recipe, session: Session) -> "nn.Module":
+        baseline, model = recipe.baseline, self._build(recipe.backbone)
         if baseline.checkpoint is None:
             session.fit(model, epochs=baseline.epochs or 0, learning_rate=baseline.learning_rate)
             return model
         from pipeline.engine import checkpoint
 
-        session.emit(events.StageStarted(index=0, steps=0))
+        session.emit(events.StageStarted(index=session.index, steps=0))
         checkpoint.load_weights(model, Path(baseline.checkpoint))
         return model
 
-    def _apply(self, index: int, session: Session) -> "nn.Module":
-        stage = self._recipe.stages[index - 1]
+    def _apply(self, recipe: Recipe, session: Session) -> "nn.Module":
+        place, stage = len(recipe.stages), recipe.stages[-1]
         try:
-            return stage.apply(self._restore(index - 1), session).to(self._device)
+            return stage.apply(self._restore(self._place(recipe.first(place - 1))), session).to(self._device)
         except PipelineError as error:
-            raise type(error)(f"stage {index} ({stage.name}): {error}") from error
+            raise type(error)(f"stage {place} ({stage.name}): {error}") from error
 
-    def _build(self) -> "nn.Module":
+    def _teacher(self, recipe: Recipe, session: Session) -> "Teacher":
+        """Make the answers of the teacher that the last stage of a recipe asks."""
+        taught_by = recipe.stages[-1].teacher_in(recipe)
+        assert taught_by is not None
+        index = self._place(taught_by)
+        return teachers.teacher(
+            functools.partial(self._restore, index),
+            taught_by,
+            weights=self._results[index].sha256,
+            task=session.task,
+            settings=session.settings,
+            store=self._run.store,
+        )
+
+    def _place(self, recipe: Recipe) -> int:
+        """Find the entry of the plan that gives a recipe's result."""
+        return [entry.recipe for entry in self._plan].index(recipe)
+
+    def _build(self, backbone: str) -> "nn.Module":
         import torch
 
-        found = catalog.load("backbones", self._recipe.backbone)
+        found = catalog.load("backbones", backbone)
         build: Callable[..., nn.Module] = getattr(found, "build", found)
         model = build(num_classes=self._task.num_classes, in_channels=self._task.in_channels)
         return model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _restore(self, index: int) -> "nn.Module":
         """Load the trained network of one entry of the plan, in evaluation mode."""
-        model = self._build()
-        for stage in self._recipe.stages[:index]:
+        recipe = self._plan[index].recipe
+        model = self._build(recipe.backbone)
+        for stage in recipe.stages:
             model = stage.prepare(model)
         model.load_state_dict(self._places[index].tensors())
         return model.to(self._device).eval()

@@ -1,5 +1,6 @@
 """What the documents say is what the program does."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -25,19 +26,31 @@ def test_readme_names_every_plugin(kind):
         assert f"`{name}`" in readme or f"--format {name}" in readme, name
 
 
-def test_readme_names_every_option_of_a_stage_with_its_default():
+def test_the_page_of_options_says_what_the_declarations_say():
+    specification = importlib.util.spec_from_file_location("options_page", root / "docs" / "options.py")
+    page = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(page)
+    assert page.page.read_text(encoding="utf-8") == page.text(), "run: python docs/options.py"
+
+
+def test_readme_names_options_that_exist_with_their_defaults():
     for name in catalog.names("stages"):
         (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{name}` |")]
-        for option in options_of(catalog.load("stages", name)):
-            default = f"{option.default:g}" if isinstance(option.default, float | int) else option.default
-            assert re.search(rf"`{option.name}` {re.escape(default)}\b", row), f"{name}.{option.name}"
+        declared = {option.name: option.default for option in options_of(catalog.load("stages", name))}
+        named = re.findall(r"`(\w+)` ([\d.]+|\w[\w-]*)", row)
+        assert named
+        for key, default in named:
+            assert key in declared, f"{name}.{key}"
+            written = str(declared[key]).lower()
+            assert default.rstrip(".") in (written, written.removesuffix(".0")), f"{name}.{key}"
 
 
 @pytest.mark.parametrize("record", [recipe.Baseline, recipe.Training, recipe.Measure])
-def test_readme_names_every_option_of_a_section(record):
+def test_readme_names_options_of_a_section_that_exist(record):
     (row,) = [line for line in readme.splitlines() if line.startswith(f"| `[{record.__name__.lower()}]` |")]
-    for option in options_of(record):
-        assert f"`{option.name}`" in row
+    declared = {option.name for option in options_of(record)}
+    named = set(re.findall(r"`(\w+)`", row.split("|", 2)[2]))
+    assert named & declared
 
 
 def test_readme_names_every_preset():
@@ -77,6 +90,16 @@ def test_every_test_that_the_architecture_names_is_there():
     assert not [path for path in named if not (root / path).exists()]
 
 
+def test_readmes_own_network_builds():
+    import torch
+
+    (script,) = [block for block in blocks("python") if "def build" in block]
+    names: dict[str, object] = {}
+    exec(script, names)
+    model = names["build"](num_classes=4, in_channels=3)
+    assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 4)
+
+
 def test_readmes_script_gives_the_answers_that_the_report_counts(tmp_path):
     """The script runs in a process that has seen nothing of ours: onnxruntime and numpy alone."""
     from pipeline.datasets.digits import Digits
@@ -88,7 +111,7 @@ def test_readmes_script_gives_the_answers_that_the_report_counts(tmp_path):
     folder = export.export(run, tmp_path / "exports")
     splits = Digits().load()
     np.savez(tmp_path / "digits.npz", images=splits.x_test, labels=splits.y_test)
-    (script,) = blocks("python")
+    (script,) = [block for block in blocks("python") if "onnxruntime" in block]
     (tmp_path / "answer.py").write_text(script)
     done = subprocess.run(
         [sys.executable, "-I", "answer.py", str(folder / "model.onnx"), "digits.npz"],

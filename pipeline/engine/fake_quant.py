@@ -6,7 +6,7 @@ pass straight through the rounding and stop where a value is clipped. All state 
 state dict restores it bit for bit. Where they stand is decided in `placement`.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -163,7 +163,8 @@ class _RoundsWeight(tracing.Leaf):
         step = self.step().detach().view(-1, *[1] * (self.weight.dim() - 1))
         return (self.weight.detach() / step).round().clamp(-self.code_max, self.code_max)
 
-    def _rounded_weight(self) -> Tensor:
+    def rounded_weight(self) -> Tensor:
+        """Return the weight on its grid; gradients pass through the rounding."""
         if self.weight_step is None:
             return grid.round_within(self.weight, weight_scale(self.weight, self.weight_bits))
         largest = self.weight_step.new_tensor(float(self.code_max))
@@ -175,7 +176,7 @@ class FakeQuantConv2d(_RoundsWeight, nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name that nn.Conv2d gives it)
         """Map `(N, C_in, H, W)` to `(N, C_out, H_out, W_out)`."""
-        return self._conv_forward(input, self._rounded_weight(), self.bias)
+        return self._conv_forward(input, self.rounded_weight(), self.bias)
 
 
 class FakeQuantLinear(_RoundsWeight, nn.Linear):
@@ -183,7 +184,7 @@ class FakeQuantLinear(_RoundsWeight, nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name that nn.Linear gives it)
         """Map `(..., in_features)` to `(..., out_features)`."""
-        return F.linear(input, self._rounded_weight(), self.bias)
+        return F.linear(input, self.rounded_weight(), self.bias)
 
 
 def weight_scale(weight: Tensor, bits: int) -> Tensor:
@@ -196,6 +197,37 @@ def weight_scale(weight: Tensor, bits: int) -> Tensor:
     rows = weight.detach().flatten(1)
     peak = torch.maximum(rows.amax(1), -rows.amin(1))
     return (peak / (2 ** (bits - 1) - 1)).clamp(min=MIN_SCALE)
+
+
+def rounding(layer: nn.Module, *, bits: int, learned_step: bool = False) -> nn.Module:
+    """Make a convolution or linear layer round its weight; any other module is left as it is.
+
+    Args:
+        layer: `Conv2d` that pads with zeros, or `Linear`; its tensors, masks and hooks stay.
+        bits: Width of the signed grid, 2..8.
+        learned_step: The step of each output channel is a parameter.
+
+    Returns:
+        The same object.
+    """
+    twin: type[FakeQuantConv2d | FakeQuantLinear]
+    if type(layer) is nn.Conv2d and layer.padding_mode == "zeros":
+        twin = FakeQuantConv2d
+    elif type(layer) is nn.Linear:
+        twin = FakeQuantLinear
+    else:
+        return layer
+    cast("Any", layer).__class__ = twin
+    cast("Any", layer).weight_bits = bits
+    layer.register_parameter("weight_step", _first_steps(layer.weight, bits) if learned_step else None)
+    return layer
+
+
+def _first_steps(weight: Tensor, bits: int) -> nn.Parameter:
+    # On coarse grids the largest weight makes steps far too wide; Esser et al. start from the mean magnitude.
+    magnitude = weight.detach().abs().flatten(1).mean(1)
+    start = 2 * magnitude / (2 ** (bits - 1) - 1) ** 0.5
+    return nn.Parameter(torch.minimum(weight_scale(weight, bits), start.clamp(min=MIN_SCALE)))
 
 
 def is_prepared(model: nn.Module) -> bool:

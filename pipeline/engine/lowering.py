@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.engine import sparsity, tracing
-from pipeline.engine.fake_quant import FakeQuantConv2d, FakeQuantizer, FakeQuantLinear
+from pipeline.engine.fake_quant import ACTIVATION_MAX, FakeQuantConv2d, FakeQuantizer, FakeQuantLinear
 from pipeline.engine.integer import (
     GLOBAL_AVERAGE,
     ChannelAffine,
@@ -109,6 +109,9 @@ def _lower_nodes(model: fx.GraphModule) -> None:
                     node.args = (model.graph.call_function(torch.relu, (source,)),)
             _replace(model, str(node.target), _quantizer(str(node.target), layer))
             grids[node] = str(node.target)
+            _lower_clip(model, node)
+        elif source in grids and tracing.is_split(node):
+            grids[node] = grids[source]
         elif source in grids and tracing.keeps_values(node):
             # Runtimes fuse a layer only with a DequantizeLinear right in front of it.
             with model.graph.inserting_after(node):
@@ -124,8 +127,34 @@ def _average_globally(model: fx.GraphModule, node: fx.Node) -> None:
     """Call the pooling by a name that ONNX knows: torch exports it as a mean and a gather, which stay float."""
     with model.graph.inserting_after(node):
         average = model.graph.call_function(GLOBAL_AVERAGE, (node.args[0],))
-    node.replace_all_uses_with(average)
+    if tracing.drops_axes(node):
+        with model.graph.inserting_after(average):
+            flat = model.graph.call_function(torch.flatten, (average, 1))
+    else:
+        flat = average
+    node.replace_all_uses_with(flat)
     model.graph.erase_node(node)
+
+
+def _lower_clip(model: fx.GraphModule, node: fx.Node) -> None:
+    """Leave the clip in front of a quantiser to the ends of its grid, where they clip no less.
+
+    Elsewhere the clip stays, and its input is rounded to the same grid, so that the layer before it runs in integers:
+    rounding never moves a value past a bound, so the results are the same.
+    """
+    clip, quantizer = node.all_input_nodes[0], tracing.called_module(node)
+    bounds = tracing.clip_bounds(clip)
+    if bounds is None:
+        return
+    assert isinstance(quantizer, QuantizeDequantize)
+    low, high = ((bound / quantizer.scale).round() + quantizer.zero_point for bound in bounds)
+    if low <= 0 and high >= ACTIVATION_MAX:
+        node.args = (clip.args[0],)
+        if not clip.users:
+            model.graph.erase_node(clip)
+        return
+    with model.graph.inserting_before(clip):
+        clip.args = (model.graph.call_module(str(node.target), (clip.args[0],)), *clip.args[1:])
 
 
 def _lower_layer(model: fx.GraphModule, node: fx.Node, layer: nn.Conv2d | nn.Linear, grid: str | None) -> None:

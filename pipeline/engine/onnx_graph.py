@@ -26,6 +26,14 @@ from pipeline.errors import ExportError
 OPSET = 18
 """ONNX operator set: the oldest that the exporter writes natively, so that most runtimes read the file."""
 
+_MOVES = frozenset(
+    {
+        *("Cast", "Concat", "DequantizeLinear", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "NhwcMaxPool"),
+        *("Pad", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape", "Shape", "Slice", "Split", "Squeeze"),
+        *("Transpose", "Unsqueeze"),
+    }
+)
+
 
 def write(lowered: nn.Module, path: Path, *, example: Tensor, metadata: Mapping[str, str]) -> None:
     """Write a lowered network as ONNX: input `images`, output `logits`, batches of any size.
@@ -70,6 +78,19 @@ def operators(path: Path) -> Counter[str]:
             raise ExportError(f"ONNX Runtime cannot open {str(path)!r}: {error}.") from error
         graph = onnx.load(optimized).graph
     return Counter(node.op_type for node in graph.node)
+
+
+def arithmetic(counts: Mapping[str, int]) -> tuple[Counter[str], Counter[str]]:
+    """Split what `operators` counted into those that compute on integers and those that compute on floats.
+
+    What only moves or converts values, and the normalisation of the images, is in neither.
+    """
+    computing = Counter({name: count for name, count in counts.items() if name not in _MOVES})
+    computing -= Counter(Sub=1, Div=1)
+    integers = Counter(
+        {name: n for name, n in computing.items() if name.startswith(("QLinear", "QGemm", "QAttention"))}
+    )
+    return integers, computing - integers
 
 
 def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:

@@ -3,9 +3,11 @@
 for each epoch
     for each batch
         the stage's own change, if it has one (prune raises the sparsity)
-        forward, loss, backward, optimiser step
-        pruned weights are set back to zero
-    evaluate on the held-out images, tell the watcher
+        forward, loss; a step whose loss is not finite ends here
+        backward, clipping, optimiser step
+        pruned weights are set back to zero, the moving average follows
+    evaluate on the held-out images, tell the watcher, remember the network
+keep the last network or the best
 
 For a prepared network, ranges follow the activations for the first part of the stage and are then frozen. BatchNorm
 goes on normalising by its batch to the end: held at its running statistics while steps are still large, a small
@@ -18,16 +20,18 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pipeline.engine import fake_quant, sparsity
+from pipeline.engine import acceleration, fake_quant, optimizers, sparsity
+from pipeline.engine.averaging import Average
 from pipeline.engine.distillation import Loss
-from pipeline.engine.task import Task
-from pipeline.errors import StageError
+from pipeline.engine.keeping import Keeper
+from pipeline.engine.task import Batch, Task
+from pipeline.errors import TrainingDiverged
 from pipeline.recipe import Training
 
 report_every_s = 0.5
-"""Least time between two progress reports: reading the loss waits for the device."""
+"""Least time between two progress reports."""
 
 calibration_samples = 1024
 """Training images that set the first ranges of the activations."""
@@ -40,27 +44,16 @@ class Watcher(Protocol):
         """Raise ``RunStopped`` when a person asked the run to stop; called between two steps."""
 
     def progressed(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take note of ``loss``, ``learning_rate``, ``images_per_s`` and ``sparsity`` after a step."""
+        """Take note of ``loss``, ``learning_rate``, ``images_per_s`` and ``sparsity`` after a step.
+
+        ``bad_steps`` is among them once a step was left out because its loss was not finite: how many were.
+        """
 
     def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
-        """Take note of the validation metrics after an epoch."""
+        """Take note of the same and the validation metrics after an epoch."""
 
-
-def learning_rate_at(progress: float, *, peak: float, settings: Training) -> float:
-    """Give the step size at a share of a stage.
-
-    Args:
-        progress: 0 to 1.
-        peak: the highest step size.
-        settings: ``warmup`` is the share over which it rises in a straight line; then it stays, or falls to 0 along
-            half a cosine.
-    """
-    if progress < settings.warmup:
-        return peak * progress / settings.warmup
-    if settings.schedule == "constant":
-        return peak
-    fallen = (progress - settings.warmup) / (1 - settings.warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * fallen))
+    def noted(self, text: str) -> None:
+        """Take note of something that a person should know, in one sentence."""
 
 
 def fit(
@@ -74,7 +67,8 @@ def fit(
     loss: Loss | None = None,
     before_step: Callable[[float], None] | None = None,
     freeze_after: float = 0.6,
-) -> None:
+    settled_after: float = 0.0,
+) -> dict[str, float]:
     """Train a network in place.
 
     Args:
@@ -82,28 +76,28 @@ def fit(
         task: the data and the plain loss.
         epochs: passes over the training split; 0 trains nothing.
         learning_rate: peak step size.
-        settings: optimiser and schedule.
+        settings: how; see ``pipeline.recipe.Training``.
         watcher: follows the training and may stop it.
-        loss: replaces the plain loss of the task.
+        loss: replaces the plain loss of the task; called with float32 outputs, outside of any autocast.
         before_step: called with the share of the stage done, before each step.
         freeze_after: share of the steps after which the ranges of a prepared network are fixed.
+        settled_after: share of the steps after which the network is what the stage wants; earlier epochs are never
+            the best.
+
+    Returns:
+        ``last_NAME``, ``best_NAME`` and ``best_epoch`` for the first metric of the task, as far as there are any.
 
     Raises:
-        StageError: the loss is no longer finite.
+        TrainingDiverged: the loss stays infinite or NaN; the network is as after the last good epoch.
         RunStopped: a person asked for it.
     """
     steps = epochs * task.steps_per_epoch
     observing = fake_quant.is_prepared(model)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        nesterov=settings.momentum > 0,
-    )
-    meter = _Meter(task, watcher)
-    step = 0
     fake_quant.set_observing(model, True)
+    stepper = _Stepper(model, task, settings, loss or task.loss)
+    keeper = Keeper(stepper.result)
+    meter = _Meter(task, watcher)
+    step, progress = 0, 0.0
     for epoch in range(epochs):
         model.train()
         for batch in task.epoch(epoch):
@@ -112,23 +106,81 @@ def fit(
             if observing and progress >= freeze_after:
                 observing = False
                 fake_quant.set_observing(model, False)
-            rate = learning_rate_at((step + 0.5) / steps, peak=learning_rate, settings=settings)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             if before_step is not None:
                 before_step(progress)
-            outputs = model(batch.inputs)
-            value = loss(batch, outputs) if loss is not None else task.loss(batch, outputs)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            sparsity.enforce(model)
+            rate = optimizers.rate_at((step + 0.5) / steps, peak=learning_rate, settings=settings)
+            value = stepper.step(batch, rate)
             step += 1
-            meter.add(model, step, value.detach(), rate)
-        metrics = meter.finish_epoch(step)
-        watcher.epoch_finished(epoch + 1, step, metrics | task.evaluate(model) | _sparsity(model))
+            meter.add(model, step, value, rate)
+            if not math.isfinite(value):
+                keeper.restore_statistics(model)
+            if meter.bad_steps_in_a_row == settings.max_bad_steps:
+                raise _diverged(model, keeper, f"{settings.max_bad_steps} steps in a row up to step {step} of {steps}")
+        metrics = meter.finish_epoch()
+        found = task.evaluate(stepper.settled())
+        keeper.take(epoch + 1, found, settled=progress >= settled_after)
+        watcher.epoch_finished(epoch + 1, step, metrics | found | _sparsity(stepper.result))
         meter.restart_clock()
+    if keeper.epoch != epochs:
+        raise _diverged(model, keeper, "the held-out samples at the end")
+    model.load_state_dict(keeper.state(settings.keep))
     model.eval()
+    return keeper.outcome
+
+
+class _Stepper:
+    """One optimiser step after the other."""
+
+    def __init__(self, model: nn.Module, task: Task, settings: Training, loss: Loss) -> None:
+        self._model = model
+        self._network = acceleration.compiled(model, settings, task.device)
+        self._autocast = acceleration.autocast(settings, task.device)
+        self._optimizer = optimizers.build(model, settings)
+        self._average = Average(model, settings.ema) if settings.ema else None
+        self._clip_norm = settings.clip_norm
+        self._loss = loss
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is evaluated and kept: the average, where there is one."""
+        return self._average.network if self._average is not None else self._model
+
+    def settled(self) -> nn.Module:
+        """Give the result, up to date."""
+        if self._average is not None:
+            self._average.settle()
+        return self.result
+
+    def step(self, batch: Batch, rate: float) -> float:
+        """Take a step and give the loss; when that is not finite, no weight has moved."""
+        with self._autocast:
+            outputs = self._network(batch.inputs)
+        loss = self._loss(batch, outputs.float())
+        # Read before the backward pass begins: the device is busy with that while the next step is prepared.
+        value = loss.item()
+        if not math.isfinite(value):
+            return value
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self._clip_norm:
+            nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
+        optimizers.set_rate(self._optimizer, rate)
+        self._optimizer.step()
+        sparsity.enforce(self._model)
+        if self._average is not None:
+            self._average.update()
+        return value
+
+
+def _diverged(model: nn.Module, keeper: Keeper, where: str) -> TrainingDiverged:
+    """Put a network back to its last good state, and say why."""
+    model.load_state_dict(keeper.state("last"))
+    model.eval()
+    since = f"after epoch {keeper.epoch}" if keeper.epoch else "before the first epoch"
+    return TrainingDiverged(
+        f"the loss is not finite on {where}: lower learning_rate of this stage or set clip_norm; "
+        f"the last good network is the one {since}."
+    )
 
 
 def accumulate_gradients(model: nn.Module, task: Task, *, samples: int = 1024) -> None:
@@ -163,15 +215,16 @@ def _sparsity(model: nn.Module) -> dict[str, float]:
 
 
 class _Meter:
-    """Sums the loss on the device and reads it only when a report is due."""
+    """Means of the loss since the last report and over the epoch; counts the steps without one."""
 
     def __init__(self, task: Task, watcher: Watcher) -> None:
+        self.bad_steps = 0
+        """Steps of the stage whose loss was not finite."""
+        self.bad_steps_in_a_row = 0
         self._batch_size = task.batch_size
         self._watcher = watcher
-        self._epoch_loss: Tensor | float = 0.0
-        self._epoch_steps = 0
-        self._loss: Tensor | float = 0.0
-        self._steps = 0
+        self._recent: list[float] = []
+        self._epoch: list[float] = []
         self._rate = 0.0
         self._images_per_s = math.nan
         self.restart_clock()
@@ -180,27 +233,34 @@ class _Meter:
         """Leave out of the throughput whatever was done since the last report."""
         self._since = time.perf_counter()
 
-    def add(self, model: nn.Module, step: int, loss: Tensor, rate: float) -> None:
-        self._loss = self._loss + loss
-        self._epoch_loss = self._epoch_loss + loss
-        self._steps += 1
-        self._epoch_steps += 1
+    def add(self, model: nn.Module, step: int, loss: float, rate: float) -> None:
+        self._recent.append(loss)
+        self._epoch.append(loss)
         self._rate = rate
+        if math.isfinite(loss):
+            self.bad_steps_in_a_row = 0
+        else:
+            self.bad_steps += 1
+            self.bad_steps_in_a_row += 1
+            if self.bad_steps == 1:
+                self._watcher.noted(f"the loss of step {step} is {loss}: such steps are left out.")
         if time.perf_counter() - self._since >= report_every_s:
-            self._watcher.progressed(step, self._report(step) | _sparsity(model))
+            self._watcher.progressed(step, self._report(self._recent) | _sparsity(model))
 
-    def finish_epoch(self, step: int) -> dict[str, float]:
-        if self._steps:
-            self._report(step)
-        loss = float(self._epoch_loss) / self._epoch_steps
-        self._epoch_loss, self._epoch_steps = 0.0, 0
-        return {"loss": loss, "learning_rate": self._rate, "images_per_s": self._images_per_s}
+    def finish_epoch(self) -> dict[str, float]:
+        metrics = self._report(self._epoch)
+        self._epoch = []
+        return metrics
 
-    def _report(self, step: int) -> dict[str, float]:
-        loss = float(self._loss) / self._steps
-        if not math.isfinite(loss):
-            raise StageError(f"the loss is {loss} near step {step}: lower learning_rate of this stage.")
-        self._images_per_s = self._steps * self._batch_size / (time.perf_counter() - self._since)
-        self._loss, self._steps = 0.0, 0
+    def _report(self, losses: list[float]) -> dict[str, float]:
+        if self._recent:
+            self._images_per_s = len(self._recent) * self._batch_size / (time.perf_counter() - self._since)
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        bad = {"bad_steps": float(self.bad_steps)} if self.bad_steps else {}
+        self._recent = []
         self.restart_clock()
-        return {"loss": loss, "learning_rate": self._rate, "images_per_s": self._images_per_s}
+        return {
+            "loss": sum(finite) / len(finite) if finite else math.nan,
+            "learning_rate": self._rate,
+            "images_per_s": self._images_per_s,
+        } | bad

@@ -16,6 +16,10 @@ from pipeline.errors import RunStoreError
 from pipeline.recipe import Recipe
 from pipeline.runs.store import Run, RunStore
 
+allocator = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""Settings of glibc for the pipeline process: keep the memory of one step for the next. Otherwise each large tensor is
+given back to the system and its pages are zeroed again: a training step took 5 to 8 % longer. Others ignore them."""
+
 
 def launch(store: RunStore, recipe: Recipe) -> Run:
     """Create a run and start its pipeline process; returns at once.
@@ -24,8 +28,9 @@ def launch(store: RunStore, recipe: Recipe) -> Run:
         RunStoreError: the store cannot be written or the process cannot be started.
     """
     run, lock = store.create(recipe)
-    environment = dict(os.environ)
-    if catalog.is_external(recipe.backbone):
+    environment = allocator | os.environ
+    outside = (recipe.dataset.name, *(entry.recipe.backbone for entry in recipe.plan))
+    if any(catalog.is_external(name) for name in outside):
         # A person's own module usually lies where they launch from; the process starts in the run's folder.
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(Path.cwd())]))
     command = [sys.executable, "-m", "pipeline", "work", str(run.folder), "--lock", str(lock)]

@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 class StageState(Struct, frozen=True, kw_only=True):
-    """One entry of a run's plan: the baseline or a stage."""
+    """One entry of a run's plan: the baseline, a stage or a teacher."""
 
     stage: str
     key: str
@@ -54,6 +54,8 @@ class StageState(Struct, frozen=True, kw_only=True):
     """Wall time of the training; of the earlier one when reused; None until it is over."""
     metrics: dict[str, float | None] = {}
     """The newest value of each metric."""
+    layer_sparsity: dict[str, float] = {}
+    """Zeros (0 to 1) of every layer that can be pruned; empty until the result is there."""
 
     @property
     def is_over(self) -> bool:
@@ -102,7 +104,7 @@ class RunState(Struct, frozen=True, kw_only=True):
     host: str = ""
     device: str = ""
     stages: tuple[StageState, ...] = ()
-    """The baseline, then each stage."""
+    """The entries of the plan, in order: the baseline first; the stage whose result is deployed last."""
     index: int | None = None
     """The entry of ``stages`` at work; None before the first and after the last."""
     activity: str = ""
@@ -146,7 +148,13 @@ class RunState(Struct, frozen=True, kw_only=True):
                 state = self._with(event.index, status="running", steps=event.steps, started_s=event.time_s)
                 return change(state, index=event.index, activity="")
             case e.StageReused():
-                return self._with(event.index, status="reused", seconds=event.seconds, metrics=event.metrics)
+                return self._with(
+                    event.index,
+                    status="reused",
+                    seconds=event.seconds,
+                    metrics=event.metrics,
+                    layer_sparsity=event.layer_sparsity,
+                )
             case e.Progressed():
                 return self._with(event.index, step=event.step, metrics=self._merged(event.index, event.metrics))
             case e.EpochFinished():
@@ -154,7 +162,13 @@ class RunState(Struct, frozen=True, kw_only=True):
                 return self._with(event.index, step=event.step, epoch=event.epoch, metrics=merged)
             case e.StageFinished():
                 merged = self._merged(event.index, event.metrics)
-                state = self._with(event.index, status="finished", seconds=event.seconds, metrics=merged)
+                state = self._with(
+                    event.index,
+                    status="finished",
+                    seconds=event.seconds,
+                    metrics=merged,
+                    layer_sparsity=event.layer_sparsity,
+                )
                 return change(state, index=None)
             case e.Noted():
                 return change(self, notes=(*self.notes, event.text))

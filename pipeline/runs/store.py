@@ -2,6 +2,7 @@
 
     STORE/runs/ID/     recipe.toml environment.json events.jsonl log.txt run.lock summary.json artifacts/
     STORE/stages/KEY/  the trained result of one stage, shared by every run whose recipe begins alike
+    STORE/teachers/    answers of teachers, shared by every student that sees the same views
 
 A run is alive exactly while a process holds its ``run.lock``; the kernel lets go of it on any death.
 """

@@ -23,6 +23,11 @@ def percent(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None or not math.isfinite(value) else f"{value:.{digits}f} %"
 
 
+def rate(value: float | None) -> str:
+    """Write a number of images a second."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:,.0f}"
+
+
 def points(value: float | None) -> str:
     """Write a difference of two percentages."""
     return NOTHING if value is None or not math.isfinite(value) else f"{value:+.2f} points"
@@ -99,10 +104,13 @@ def status(state: RunState) -> str:
 
 
 def stage_name(state: RunState, index: int) -> str:
-    """Name an entry of the plan, with its place: ``baseline``, ``1 prune``."""
+    """Name an entry of the plan, a stage with its place in the recipe: ``baseline``, ``1 prune``, ``teacher``."""
     if not 0 <= index < len(state.stages):
         return str(index)
-    return state.stages[index].stage if index == 0 else f"{index} {state.stages[index].stage}"
+    plain = ("baseline", "teacher")
+    name = state.stages[index].stage
+    place = sum(entry.stage not in plain for entry in state.stages[: index + 1])
+    return name if name in plain else f"{place} {name}"
 
 
 def pipeline_of(run: Run) -> str:

@@ -61,3 +61,122 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependency, match="needs onnxruntime: install with 'uv pip install onnxruntime'"):
         catalog.load("runtimes", "onnxruntime")
+
+
+plugins = """
+'''A network from elsewhere.'''
+
+from pipeline.protocols import Dataset, Stage
+
+MIN_IMAGE_SIDE: int = 12
+REQUIRES = ("no_such_package",)
+
+
+class Cinic(Dataset, frozen=True, kw_only=True):
+    pass
+
+
+class Freeze(Stage, frozen=True, kw_only=True):
+    pass
+
+
+def build(*, num_classes, in_channels):
+    return "a network"
+"""
+
+entry_points = """
+[pqd_workbench.backbones]
+elsewhere = demo_plugins.nets:build
+tiny = demo_plugins.nets:build
+
+[pqd_workbench.datasets]
+cinic = demo_plugins.nets
+misnamed = demo_plugins.nets
+
+[pqd_workbench.stages]
+freeze = demo_plugins.nets:Freeze
+
+[pqd_workbench.exports]
+demo = demo_plugins.nets
+
+[pqd_workbench.runtimes]
+demo = demo_plugins.nets
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A distribution as an installer leaves it: a package, and a folder of metadata beside it."""
+    (tmp_path / "demo_plugins").mkdir()
+    (tmp_path / "demo_plugins" / "__init__.py").write_text("raise SystemExit('imported')\n")
+    (tmp_path / "demo_plugins" / "nets.py").write_text(plugins)
+    (tmp_path / "demo-1.0.dist-info").mkdir()
+    (tmp_path / "demo-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+    (tmp_path / "demo-1.0.dist-info" / "entry_points.txt").write_text(entry_points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    caches = (catalog._installed, catalog.describe, catalog.constant, catalog._tree)
+    for cache in caches:
+        cache.cache_clear()
+    yield tmp_path
+    for cache in caches:
+        cache.cache_clear()
+    for name in ("demo_plugins", "demo_plugins.nets"):
+        sys.modules.pop(name, None)
+
+
+def allow_import(installed):
+    (installed / "demo_plugins" / "__init__.py").write_text("")
+
+
+def test_installed_plugins_are_listed_and_described_without_being_imported(installed):
+    assert "elsewhere" in catalog.names("backbones")
+    assert {"cinic", "misnamed"} <= set(catalog.names("datasets"))
+    assert all("demo" in catalog.names(kind) for kind in ("exports", "runtimes"))
+    assert "freeze" in catalog.names("stages")
+    assert catalog.describe("backbones", "elsewhere") == "A network from elsewhere"
+    assert catalog.constant("backbones", "elsewhere", "MIN_IMAGE_SIDE") == 12
+    assert catalog.missing("runtimes", "demo") == ["no_such_package"]
+    assert "demo_plugins" not in sys.modules
+
+
+def test_installed_plugins_are_loaded_by_their_names(installed):
+    allow_import(installed)
+    source = installed / "demo_plugins" / "nets.py"
+    source.write_text(source.read_text().replace('("no_such_package",)', "()"))
+    assert catalog.load("backbones", "elsewhere")(num_classes=2, in_channels=1) == "a network"
+    assert catalog.load("datasets", "cinic").__name__ == "Cinic"
+    assert catalog.load("stages", "freeze").__name__ == "Freeze"
+    assert catalog.load("exports", "demo").build is catalog.load("backbones", "elsewhere")
+    with pytest.raises(BrokenPlugin, match="the dataset 'misnamed' is a class Cinic; the two names must be alike"):
+        catalog.load("datasets", "misnamed")
+
+
+def test_a_file_of_ours_hides_an_installed_plugin_of_the_same_name(installed):
+    assert catalog.names("backbones").count("tiny") == 1
+    assert catalog.load("backbones", "tiny").__name__ == "pipeline.backbones.tiny"
+
+
+def test_the_file_of_a_plugin_is_found_without_importing_it(installed):
+    assert catalog.source("backbones", "elsewhere") == installed / "demo_plugins" / "nets.py"
+    assert catalog.source("backbones", "demo_plugins:build") == installed / "demo_plugins" / "__init__.py"
+    assert catalog.source("backbones", "no_such_package.nets:build") is None
+    assert catalog.source("backbones", "tiny") == catalog.home / "backbones" / "tiny.py"
+    assert "demo_plugins" not in sys.modules
+
+
+def test_the_text_of_an_installed_backbone_is_part_of_the_keys_of_its_results(installed):
+    from pipeline import keys, recipe
+
+    text = 'name = "n"\nbackbone = "elsewhere"\ndataset = "digits"'
+    found = recipe.loads(text, source="x", folder=installed)
+    before = keys.stage_keys(found)
+    assert keys.stage_keys(found) == before
+    source = installed / "demo_plugins" / "nets.py"
+    source.write_text(source.read_text() + "\n# another text\n")
+    assert keys.stage_keys(found) != before
+
+
+def test_a_class_from_outside_that_is_no_dataset_is_refused(outside):
+    (outside / "my_nets.py").write_text("class Other: pass\n")
+    with pytest.raises(BrokenPlugin, match=r"Other is no subclass of pipeline\.protocols\.Dataset"):
+        catalog.load("datasets", "my_nets:Other")

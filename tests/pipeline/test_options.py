@@ -1,4 +1,4 @@
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from msgspec import Meta, Struct
@@ -13,6 +13,8 @@ class Fruit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     colour: Annotated[Literal["red", "green"], Meta(description="what it looks like")] = "red"
     source: Annotated[str, Meta(extra={"path": True})]
     scale: tuple[float, ...] | None = None
+    shares: tuple[Annotated[float, Meta(gt=0, lt=1)], ...] = (0.5,)
+    care: Annotated[dict[str, Any], Meta(description="what it needs")] = {}
     ripe: bool = False
 
 
@@ -29,6 +31,7 @@ def test_an_option_knows_what_its_declaration_says():
     assert option("source").required
     assert option("source").is_path
     assert option("scale").items == "float"
+    assert (option("care").kind, option("care").default) == ("table", {})
 
 
 def test_what_is_allowed_is_said_in_words():
@@ -36,6 +39,12 @@ def test_what_is_allowed_is_said_in_words():
     assert option("count").allowed() == "a whole number at least 1, or nothing"
     assert option("colour").allowed() == "one of red, green"
     assert option("ripe").allowed() == "true or false"
+    assert option("shares").allowed() == "a list of numbers above 0 and below 1"
+    assert option("care").allowed() == "a table like { name = value }"
+
+
+def test_a_table_stands_last_as_in_toml():
+    assert [option.name for option in options_of(Fruit)][-2:] == ["ripe", "care"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,9 @@ def test_what_is_allowed_is_said_in_words():
         ("colour", "green", "green"),
         ("ripe", "yes", True),
         ("scale", "[0.5, 1]", [0.5, 1.0]),
+        ("shares", "0.25, 0.75", [0.25, 0.75]),
+        ("care", '{ water = "much", days = [1, 2] }', {"water": "much", "days": [1, 2]}),
+        ("care", "", {}),
     ],
 )
 def test_a_typed_text_becomes_a_value(name, text, value):
@@ -55,7 +67,17 @@ def test_a_typed_text_becomes_a_value(name, text, value):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("weight", "0"), ("weight", "nan"), ("weight", "heavy"), ("count", "1.5"), ("colour", "blue"), ("ripe", "maybe")],
+    [
+        ("weight", "0"),
+        ("weight", "nan"),
+        ("weight", "heavy"),
+        ("count", "1.5"),
+        ("colour", "blue"),
+        ("ripe", "maybe"),
+        ("shares", "0.5, 1"),
+        ("care", "water"),
+        ("care", "3"),
+    ],
 )
 def test_an_illegal_text_is_refused_with_what_is_allowed(name, text):
     with pytest.raises(RecipeError, match=option(name).allowed()):

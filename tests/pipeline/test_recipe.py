@@ -50,7 +50,8 @@ def test_a_recipe_is_read_whole_and_in_order():
 
 
 def test_the_plan_is_the_baseline_and_each_stage_with_its_epochs():
-    assert read(whole).plan == (("baseline", None), ("prune", 2), ("quantize", 3), ("distill", 3))
+    plan = [(entry.name, entry.epochs) for entry in read(whole).plan]
+    assert plan == [("baseline", None), ("prune", 2), ("quantize", 3), ("distill", 3)]
 
 
 def test_relative_paths_are_resolved_against_the_recipes_folder():
@@ -74,6 +75,24 @@ def test_what_a_recipe_leaves_out_has_a_default():
 def test_an_override_replaces_what_the_file_says():
     found = read(whole, "stages[0].sparsity=0.9", "seed=7", "name=other words", "training.batch_size = 32")
     assert (found.stages[0].sparsity, found.seed, found.name, found.training.batch_size) == (0.9, 7, "other words", 32)
+
+
+def test_a_stage_and_the_baseline_train_with_their_own_settings_else_with_those_of_the_section():
+    text = whole.replace("epochs = 2", 'epochs = 2\ntraining = { schedule = "constant", weight_decay = 0 }').replace(
+        'checkpoint = "w.th"', "epochs = 4\ntraining = { milestones = [0.6], batch_size = 32 }"
+    )
+    found = read(text)
+    section = found.training
+    assert section == recipe.Training(batch_size=64)
+    assert found.first(0).last_training == recipe.Training(batch_size=32, milestones=(0.6,))
+    assert found.first(1).last_training == recipe.Training(batch_size=64, schedule="constant", weight_decay=0.0)
+    assert found.first(2).last_training == section
+    assert read(found.to_toml()) == found
+
+
+def test_a_setting_of_one_stage_can_be_overridden():
+    found = read(whole, "stages.1.training.keep=best", "stages.1.training.ema=0.99")
+    assert found.first(2).last_training == recipe.Training(batch_size=64, keep="best", ema=0.99)
 
 
 def test_an_override_gives_an_option_to_a_dataset_that_is_only_named():
@@ -101,6 +120,26 @@ def test_an_override_gives_an_option_to_a_dataset_that_is_only_named():
         (('checkpoint = "w.th"', 'checkpoint = "w.th"\nepochs = 3'), "baseline has both of epochs and checkpoint"),
         (('checkpoint = "w.th"', ""), "baseline has neither of epochs and checkpoint"),
         (("[training]", "[trainning]"), "trainning is not part of a recipe; did you mean 'training'"),
+        (
+            ("epochs = 2", 'epochs = 2\ntraining = { schedule = "linear" }'),
+            r"stages\[0\]\.training\.schedule is 'linear'; it must be one of cosine, constant, multi-step, one-cycle\.",
+        ),
+        (
+            ("epochs = 2", "epochs = 2\ntraining = { shedule = 1 }"),
+            r"stages\[0\]\.training\.shedule is not an option here; did you mean 'schedule'\?",
+        ),
+        (
+            ("epochs = 2", "epochs = 2\ntraining = 3"),
+            r"stages\[0\]\.training is 3; it must be a table of options\.",
+        ),
+        (
+            ('checkpoint = "w.th"', "epochs = 1\ntraining = { validation = 0.2 }"),
+            r"baseline\.training\.validation cannot differ between stages; set it in \[training\]\.",
+        ),
+        (
+            ("batch_size = 64", "milestones = [0.5, 1.0]"),
+            r"training\.milestones is \[0\.5, 1\.0\]; it must be a list of numbers above 0 and below 1\.",
+        ),
         (("seed = 3", "seed = -1"), "seed is -1; it must be a whole number at least 0"),
         (('name = "pqd"', 'name = ""'), "name is ''; it must be a text on one line"),
         (('name = "pqd"', ""), "name is missing"),

@@ -91,6 +91,19 @@ async def test_stages_move_by_key_and_are_removed(app):
         await until(pilot, lambda: screen.draft.recipe().letters == "PQ")
 
 
+def test_settings_of_one_stage_alone_survive_the_form():
+    training = {"schedule": "multi-step", "milestones": [0.5, 0.9], "weight_decay": 0.0}
+    document = {
+        "name": "n",
+        "backbone": "tiny",
+        "dataset": "digits",
+        "baseline": {"epochs": 1, "training": {"keep": "best"}},
+        "stages": [{"stage": "prune", "training": training}, {"stage": "quantize"}],
+    }
+    source = recipe.parse(document, folder=Path.cwd())
+    assert Draft(source).recipe() == source
+
+
 async def test_a_second_quantize_is_refused_in_words(app):
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         screen = await open_compose(app, pilot)
@@ -225,3 +238,10 @@ def test_a_preset_cannot_be_called_what_no_file_should_be_called(saved, name):
     with pytest.raises(RecipeError, match="cannot name a preset"):
         presets.save(fakes.recipe_of("pq", "PQ"), name, saved)
     assert not saved.exists()
+
+
+def test_a_dataset_from_outside_is_taken_over_with_its_options_and_not_imported():
+    table = '{ name = "no_such_package:Mine", path = "/x", level = 2, share = 0.5, flip = true, names = ["a", "b"] }'
+    text = f'name = "n"\nbackbone = "tiny"\ndataset = {table}'
+    found = recipe.loads(text, source="x", folder=Path.cwd())
+    assert Draft(found).recipe() == found

@@ -14,7 +14,7 @@ DETACHED = 130
 
 MEANINGS: dict[int, str] = {
     DONE: "done",
-    RUN_FAILED: "the run failed",
+    RUN_FAILED: "the run or a check failed",
     USAGE: "wrong usage, recipe or data",
     NOT_FOUND: "no such run or preset",
     RUN_LOST: "the run is lost: its process died without a word",

@@ -16,6 +16,7 @@ VERBS: dict[str, str] = {
     "stop": "end a run; what its finished stages learnt is kept",
     "export": "leave finished runs in a folder, as files that other software opens",
     "frontier": "compare finished runs by accuracy, size and latency",
+    "check": "try whether a backbone of your own can be trained, pruned, quantised and exported",
     "presets": "list, print or copy the recipes that come with the workbench",
 }
 """One phrase for each verb; each is a module of this package."""
@@ -103,6 +104,14 @@ def _frontier(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("backbone", metavar="BACKBONE", help="package.module:build, or a name of the catalogue")
+    parser.add_argument("--classes", type=int, default=10, metavar="N", help="classes of the logits (10)")
+    parser.add_argument("--channels", type=int, default=3, metavar="N", help="channels of the images (3)")
+    parser.add_argument("--side", type=int, default=32, metavar="PIXELS", help="side of the images (32)")
+    _json(parser)
+
+
 def _presets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="print this preset")
     parser.add_argument("--copy", metavar="FILE", help="write the preset to a new file, to be changed")
@@ -114,7 +123,7 @@ def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document
 
 _declare = {
     "run": _run, "list": _list, "show": _show, "watch": _watch,
-    "stop": _stop, "export": _export, "frontier": _frontier, "presets": _presets,
+    "stop": _stop, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
 }  # fmt: skip
 
 

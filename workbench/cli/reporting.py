@@ -101,9 +101,8 @@ def machine(latency: Latency) -> str:
 
 def stages(state: RunState) -> "Table":
     """List the plan with what each entry learnt and cost."""
-    table = output.table(
-        "stage", "state", "epochs", "validation top-1", "zeros", "time", right=("epochs", "validation top-1", "zeros")
-    )
+    numbers = ("epochs", "validation top-1", "zeros", "images/s", "of peak")
+    table = output.table("stage", "state", *numbers, "time", right=numbers)
     for index, stage in enumerate(state.stages):
         sparsity = stage.metrics.get("sparsity")
         table.add_row(
@@ -112,6 +111,8 @@ def stages(state: RunState) -> "Table":
             str(stage.epochs),
             wording.percent(stage.top1),
             wording.percent(None if sparsity is None else 100 * sparsity, 1),
+            wording.rate(stage.metrics.get("images_per_s")),
+            wording.percent(stage.metrics.get("percent_of_peak"), 0),
             wording.duration(stage.seconds) + (" (earlier)" if stage.reused and stage.seconds is not None else ""),
         )
     return table

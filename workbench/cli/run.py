@@ -64,11 +64,11 @@ def refuse_absent_data(wanted: Recipe) -> None:
     """Find out before the launch what the run would fail for at once.
 
     Raises:
-        Refusal: the dataset or the baseline's checkpoint is not there.
+        Refusal: the dataset or a checkpoint is not there.
     """
     absent = wanted.dataset.absent()
     if absent is not None:
         raise exit_codes.Refusal(absent)
-    checkpoint = wanted.baseline.checkpoint
-    if checkpoint is not None and not Path(checkpoint).is_file():
-        raise exit_codes.Refusal(f"baseline.checkpoint: there is no file {checkpoint!r}.")
+    for where, path in wanted.paths.items():
+        if not Path(path).is_file():
+            raise exit_codes.Refusal(f"{where}: there is no file {path!r}.")

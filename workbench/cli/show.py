@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.runs import wording
 from pipeline.runs.store import RunStore, read_environment
 from workbench import locations
 from workbench.cli import exit_codes, output, reporting
@@ -24,6 +25,10 @@ def main(arguments: argparse.Namespace) -> int:
     misfortune = reporting.misfortune(run, state)
     if misfortune is not None:
         output.say(misfortune)
+    layers = state.stages[-1].layer_sparsity if state.stages else {}
+    if any(layers.values()):
+        listed = ", ".join(f"{name} {wording.percent(100 * share, 1)}" for name, share in layers.items())
+        output.say(f"\nzeros by layer: {listed}")
     output.say(f"\nrecipe\n{_indented(run.recipe().to_toml())}")
     environment = read_environment(run)
     if environment:

@@ -68,8 +68,8 @@ def plan_of(recipe: Recipe, store: RunStore) -> Plan:
     except (PipelineError, OSError) as error:
         problem = "" if absent else str(error)
     entries = [
-        Entry(stage=name, epochs=count, is_reused=bool(keys) and store.has_stage(keys[place]))
-        for place, (name, count) in enumerate(recipe.plan)
+        Entry(stage=entry.name, epochs=entry.epochs, is_reused=bool(keys) and store.has_stage(keys[place]))
+        for place, entry in enumerate(recipe.plan)
     ]
     return Plan(
         entries=tuple(entries), absent=absent, can_download=downloads and not is_on, will_download=is_on,

@@ -112,8 +112,8 @@ class ComposeScreen(WorkbenchScreen):
             verdict.set_class(True, "-wrong")
             return
         verdict.set_class(False, "-wrong")
-        epochs = sum(count or 0 for _, count in found.plan)
-        stages = " > ".join(name for name, _ in found.plan)
+        epochs = sum(entry.epochs or 0 for entry in found.plan)
+        stages = " > ".join(entry.name for entry in found.plan)
         verdict.update(Content(f"ok {stages}: {epochs} epochs in all"))
 
     @on(OptionList.OptionHighlighted)

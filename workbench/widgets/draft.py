@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import tomlkit
 from msgspec import Struct
 
 from pipeline import catalog, recipe
@@ -156,7 +157,20 @@ def dataset_part(name: str, values: Mapping[str, Any] | None = None) -> Part:
     Raises:
         PluginError: the dataset cannot be loaded.
     """
-    return Part("dataset", name, options_of(catalog.load("datasets", name)), values)
+    if not catalog.is_external(name):
+        return Part("dataset", name, options_of(catalog.load("datasets", name)), values)
+    given = {key: value for key, value in (values or {}).items() if key != "name"}
+    return Part("dataset", name, tuple(_undeclared(key, value) for key, value in given.items()), given)
+
+
+def _undeclared(name: str, value: Any) -> Option:
+    """Describe an option by its value: what declares it is not imported here."""
+    kinds: dict[type, Any] = {bool: "bool", int: "int", float: "float", list: "list", dict: "table"}
+    holds_texts = isinstance(value, list) and any(isinstance(item, str) for item in value)
+    return Option(
+        name=name, kind=kinds.get(type(value), "str"), default=None, required=True, optional=False,
+        items="str" if holds_texts else "float",
+    )  # fmt: skip
 
 
 def text_of(value: Any) -> str:
@@ -170,6 +184,10 @@ def text_of(value: Any) -> str:
             return f"{value:g}" if float(f"{value:g}") == value else repr(value)
         case list() | tuple():
             return ", ".join(text_of(item) for item in value)
+        case dict():
+            table = tomlkit.inline_table()
+            table.update(value)
+            return table.as_string() if value else ""
         case _:
             return str(value)
 

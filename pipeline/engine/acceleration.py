@@ -1,0 +1,67 @@
+"""What makes a training step cheaper where the device is built for it: bfloat16 arithmetic and compilation.
+
+Neither is chosen by measuring: equal devices choose alike, and equal recipes train alike on them.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+from pipeline.recipe import Training
+
+Precision = Literal["float32", "bfloat16"]
+
+CPU_INFO = Path("/proc/cpuinfo")
+"""Where Linux tells what a processor can do."""
+
+CPU_FLAGS = ("amx_bf16", "avx512_bf16")
+"""Instructions that multiply in bfloat16; without them it is slower than float32."""
+
+
+def precision(settings: Training, device: torch.device) -> Precision:
+    """Choose the arithmetic of forward and backward passes; weights, losses and evaluation stay in float32."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if _multiplies_bfloat16(device) else "float32"
+
+
+def autocast(settings: Training, device: torch.device) -> torch.autocast:
+    """Give the context of a forward pass, which does nothing in float32."""
+    enabled = precision(settings, device) == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def compiled(model: nn.Module, settings: Training, device: torch.device) -> nn.Module:
+    """Give the network that training calls: the same parameters, compiled where the settings say so."""
+    if not compiles(settings, device):
+        return model
+    # What was compiled before counts towards a limit, beyond which torch silently compiles no more.
+    torch.compiler.reset()
+    return cast("nn.Module", torch.compile(model))
+
+
+def compiles(settings: Training, device: torch.device) -> bool:
+    """Tell whether the network is compiled for training."""
+    if settings.compile != "auto":
+        return settings.compile == "on"
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+def describe(settings: Training, device: torch.device) -> str:
+    """Say in one sentence how training computes."""
+    way = ", compiled" if compiles(settings, device) else ""
+    return f"training computes in {precision(settings, device)}{way} (precision = {settings.precision})."
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        text = CPU_INFO.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    return any(flag in flags for flag in CPU_FLAGS)
