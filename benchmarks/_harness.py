@@ -1,0 +1,95 @@
+"""Side by side in one run: subjects take turns, medians are compared; a table for people, one line of JSON."""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.measure.machine import machine
+from pipeline.runs.process import allocator
+
+console = Console(width=110, highlight=False)
+
+
+def as_in_a_run() -> None:
+    """Start this program again under the settings of memory that a pipeline process is launched with."""
+    if any(os.environ.get(name) != value for name, value in allocator.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **allocator})
+
+
+def training_step(
+    model: nn.Module, inputs: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32
+) -> Callable[[], None]:
+    """Make a function that does forward, cross-entropy, backward and a step of SGD with momentum."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = functional.cross_entropy(model(inputs).float(), targets)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def interleave(subjects: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+    """Time each subject once a round, seconds; the first round warms up and is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for turn in range(rounds + 1):
+        for name, act in subjects.items():
+            start = time.perf_counter()
+            act()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median_ratios(seconds: Mapping[str, list[float]], base: str) -> dict[str, float]:
+    """Give the median, over the rounds, of each subject's time over the time of ``base`` in the same round."""
+    return {
+        name: round(statistics.median(mine / his for mine, his in zip(times, seconds[base], strict=True)), 3)
+        for name, times in seconds.items()
+    }
+
+
+def spread(times: list[float], unit: float = 1e3) -> str:
+    """Write the median and the range from the lower to the upper quartile."""
+    low, middle, high = (value * unit for value in statistics.quantiles(times, n=4))
+    return f"{middle:.1f} ({low:.1f} to {high:.1f})"
+
+
+def describe(packages: tuple[str, ...], *, threads: int) -> str:
+    """Say what the numbers were measured on."""
+    found = machine(("torch", *packages))
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return f"{found.cpu}, {found.instruction_set}, {found.cores} cores, {threads} threads, load {load:.2f}; {versions}"
+
+
+def show(title: str, columns: list[str], rows: list[list[str]], notes: list[str]) -> None:
+    """Print a table and what a person should know about it."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for note in notes:
+        console.print(note, soft_wrap=True)
+
+
+def last_line(result: Mapping[str, object]) -> None:
+    """Print the result as one line of JSON."""
+    print(json.dumps(result), flush=True)
