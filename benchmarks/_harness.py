@@ -17,15 +17,15 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.measure.machine import machine
-from pipeline.runs.process import allocator
+from pipeline.runs.process import training_environment
 
 console = Console(width=110, highlight=False)
 
 
 def as_in_a_run() -> None:
-    """Start this program again under the settings of memory that a pipeline process is launched with."""
-    if any(os.environ.get(name) != value for name, value in allocator.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **allocator})
+    """Start this program again in the environment that a pipeline process is launched with."""
+    if any(os.environ.get(name) != value for name, value in training_environment.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **training_environment})
 
 
 def training_step(
