@@ -23,6 +23,7 @@ from torchvision import transforms
 from pipeline.engine import throughput
 from pipeline.engine.images import ImageClassification
 from pipeline.protocols import Splits
+from pipeline.recipe import Training
 
 kinds = {
     "fp32": (torch.contiguous_format, torch.float32),
@@ -57,7 +58,8 @@ def make_task(batch_size: int, count: int = 2048) -> ImageClassification:
         std=(0.25, 0.24, 0.26),
         augmentation="shift-flip",
     )
-    return ImageClassification(splits, device=torch.device("cpu"), seed=0, batch_size=batch_size, validation=0.01)
+    settings = Training(batch_size=batch_size, validation=0.01)
+    return ImageClassification(splits, device=torch.device("cpu"), seed=0, settings=settings)
 
 
 def augmentation(options: argparse.Namespace) -> float:
