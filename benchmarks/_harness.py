@@ -67,7 +67,7 @@ def median_ratios(seconds: Mapping[str, list[float]], base: str) -> dict[str, fl
 def spread(times: list[float], unit: float = 1e3) -> str:
     """Write the median and the range from the lower to the upper quartile."""
     low, middle, high = (value * unit for value in statistics.quantiles(times, n=4))
-    digits = 1 if middle < 100 else 0
+    digits = 2 if middle < 10 else 1 if middle < 100 else 0
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 

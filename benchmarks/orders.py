@@ -2,8 +2,8 @@
 
 uv run python benchmarks/orders.py --data cifar10-small.npz --checkpoint cifar10_resnet20.th
 
-The preset `prune-quantize-distill` with another backbone and dataset, a tenth of its epochs (2, 4 and 4, which move
-with the stage) and the step sizes below; each order with each seed. Top-1 is of the deployed file, over the whole test
+The preset `prune-quantize-distill` with another backbone and dataset and a tenth of its epochs (2, 4 and 4, which move
+with the stage); each order with each seed. Top-1 is of the deployed file, over the whole test
 split.
 """
 
@@ -24,9 +24,9 @@ from pipeline.runs.state import Status
 from pipeline.runs.store import RunStore
 
 stages = {
-    "P": {"stage": "prune", "epochs": 2, "learning_rate": 0.005},
+    "P": {"stage": "prune", "epochs": 2},
     "Q": {"stage": "quantize", "epochs": 4},
-    "D": {"stage": "distill", "temperature": 4.0, "alpha": 0.9, "epochs": 4, "learning_rate": 0.005},
+    "D": {"stage": "distill", "temperature": 4.0, "alpha": 0.9, "epochs": 4},
 }
 
 
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--orders", nargs="+", default=["".join(order) for order in permutations("PQD")])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sparsity", type=float, default=0.5)
+    parser.add_argument("--learning-rate", type=float, default=0.005, help="of prune and distill")
     parser.add_argument("--store", type=Path, help="keep the runs here; a temporary folder without it")
     options = parser.parse_args()
     as_in_a_run()
@@ -74,13 +75,15 @@ def make_recipe(options: argparse.Namespace, order: str, seed: int) -> Recipe:
     """Scale the preset down."""
     preset = recipe.load(presets.find("prune-quantize-distill")).document()
     normalisation = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    rate = {"learning_rate": options.learning_rate}
+    changed = {"P": rate | {"sparsity": options.sparsity}, "D": rate}
     changes = {
         "name": f"{order} {options.sparsity:g} seed {seed}",
         "backbone": options.backbone,
         "dataset": {"name": "npz", "path": str(options.data), "augmentation": "shift-flip"} | normalisation,
         "seed": seed,
         "baseline": {"checkpoint": str(options.checkpoint)},
-        "stages": [stages[letter] | ({"sparsity": options.sparsity} if letter == "P" else {}) for letter in order],
+        "stages": [stages[letter] | changed.get(letter, {}) for letter in order],
     }
     return recipe.parse(preset | changes, folder=Path.cwd())
 

@@ -5,13 +5,17 @@ uv run python benchmarks/throughput.py
 Views: shift, mirror and normalise 32x32 images, one thread, as one batch of tensor operations on the uint8 data, and
 as torchvision's transforms sample by sample, the way a loader's worker does it. Steps: forward, loss, backward, SGD of
 a backbone in FP32, with channels_last, and with bfloat16 besides; percent of peak is of the largest matrix product of
-that type measured in the same process.
+that type measured in the same process. Distillation: a student that asks its teacher for every batch, and one whose
+teacher answered the same views before.
 """
 
 import argparse
 import importlib
 import os
 import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,10 +24,11 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
-from pipeline.engine import throughput
+from pipeline.engine import distillation, throughput, training
 from pipeline.engine.images import ImageClassification
 from pipeline.protocols import Splits
 from pipeline.recipe import Training
+from pipeline.teachers import AnswerTables
 
 kinds = {
     "fp32": (torch.contiguous_format, torch.float32),
@@ -40,7 +45,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     as_in_a_run()
-    result = {"augmentation_ratio": augmentation(options), "steps": steps(options)}
+    result = {
+        "augmentation_ratio": augmentation(options),
+        "distillation_ratio": distillation_ratio(options),
+        "steps": steps(options),
+    }
     print(describe(("torchvision",), threads=options.threads))
     last_line(result)
 
@@ -123,6 +132,49 @@ def steps(options: argparse.Namespace) -> list[dict[str, object]]:
     columns = ["backbone", "step", "ms, median (quartiles)", "speed", "images/s", "TFLOP/s", "% of peak"]
     show(f"Training steps, {options.rounds} rounds", columns, rows, [])
     return results
+
+
+def distillation_ratio(options: argparse.Namespace) -> dict[str, float]:
+    torch.set_num_threads(options.threads)
+    task = make_task(options.batch)
+    settings = Training(batch_size=options.batch)
+    network = build("resnet20").to(memory_format=torch.channels_last).eval()
+
+    with tempfile.TemporaryDirectory() as folder:
+        tables = AnswerTables(Path(folder), "teacher", limit_bytes=2**30)
+
+        def epoch(answers: distillation.Teacher | None) -> None:
+            student = build("resnet20").to(memory_format=torch.channels_last)
+            loss = answers and distillation.soft_target_loss(answers, task.loss, temperature=4.0, alpha=0.9)
+            training.fit(student, task, epochs=1, learning_rate=0.01, settings=settings, watcher=Nobody(), loss=loss)
+
+        epoch(distillation.Teacher(lambda: network, task, settings, tables))
+        subjects = {
+            "plain": lambda: epoch(None),
+            "distilled, teacher asked": lambda: epoch(distillation.Teacher(lambda: network, task, settings)),
+            "distilled, answers kept": lambda: epoch(distillation.Teacher(lambda: network, task, settings, tables)),
+        }
+        seconds = interleave(subjects, rounds=options.rounds)
+    ratios = median_ratios(seconds, "plain")
+    rows = [[name, spread(times, 1.0), f"{ratios[name]:.3f}"] for name, times in seconds.items()]
+    show("An epoch of ResNet-20 taught by its like", ["training", "s, median (quartiles)", "of plain"], rows, [])
+    return ratios
+
+
+class Nobody:
+    """Follows a training without a word."""
+
+    def checkpoint_stop(self) -> None:
+        """Never stop."""
+
+    def progressed(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take no note."""
+
+    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        """Take no note."""
+
+    def noted(self, text: str) -> None:
+        """Take no note."""
 
 
 def build(backbone: str) -> nn.Module:
