@@ -68,3 +68,11 @@ def test_a_folder_that_takes_no_table_is_no_reason_to_fail(tmp_path):
     tables = AnswerTables(tmp_path / "file", "k", limit_bytes=SIZE)
     tables.write(0, table())
     assert tables.read(0) is None
+
+
+def test_a_teachers_first_epochs_stay_when_not_all_of_them_fit(tmp_path):
+    """Students read epochs in order: were the oldest to give way, each one would be gone just before it is read."""
+    tables = AnswerTables(tmp_path, "k", limit_bytes=2 * SIZE)
+    for epoch in range(5):
+        tables.write(epoch, table(epoch))
+    assert kept(tmp_path) == ["k/epoch-0.npy", "k/epoch-1.npy"]

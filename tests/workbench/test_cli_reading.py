@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pipeline import events as e
 from pipeline.runs.store import RunStore
@@ -106,6 +107,25 @@ def test_a_network_that_got_slower_or_larger_is_called_so(store):
     printed = call("show", "last", "--store", store.folder).stdout
     assert "2.00x larger" in printed
     assert "2.00x slower" in printed
+
+
+def test_show_tells_the_zeros_of_each_layer_and_how_fast_each_stage_trained(store):
+    achieved = {"top1": 94.0, "images_per_s": 1234.5, "percent_of_peak": 27.4}
+    layers = {"stem": 0.125, "layer1.conv": 0.5}
+    events = [
+        replace(event, metrics=achieved, layer_sparsity=layers)
+        if isinstance(event, e.StageFinished) and event.index == 2
+        else event
+        for event in recorded.trained()
+    ]
+    run, lock = recorded.create(store)
+    recorded.record(run, events)
+    os.close(lock)
+    printed = call("show", run.id, "--store", store.folder).stdout
+    assert "zeros by layer: stem 12.5 %, layer1.conv 50.0 %" in printed
+    (row,) = [line for line in printed.splitlines() if line.startswith("2 quantize")]
+    assert "1,234" in row
+    assert "27 %" in row
 
 
 def test_show_fits_a_terminal_of_80_columns(store):
