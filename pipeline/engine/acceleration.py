@@ -35,12 +35,12 @@ def autocast(settings: Training, device: torch.device) -> torch.autocast:
 
 
 def compiled(model: nn.Module, settings: Training, device: torch.device) -> nn.Module:
-    """Give the network that training calls: the same parameters, compiled where the settings say so."""
-    if not compiles(settings, device):
-        return model
-    # What was compiled before counts towards a limit, beyond which torch silently compiles no more.
-    torch.compiler.reset()
-    return cast("nn.Module", torch.compile(model))
+    """Give the network that training calls: the same parameters, compiled where the settings say so.
+
+    A network of a class and shape that this process compiled before is not compiled again, so stages share the work; a
+    newly prepared one has code of its own, but torch finds its kernels in its cache on disk.
+    """
+    return cast("nn.Module", torch.compile(model)) if compiles(settings, device) else model
 
 
 def compiles(settings: Training, device: torch.device) -> bool:

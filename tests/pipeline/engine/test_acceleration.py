@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from pipeline.engine import acceleration, placement, training
 from pipeline.recipe import Training
@@ -59,10 +60,15 @@ def test_in_bfloat16_the_loss_is_computed_and_the_weights_are_kept_in_float32(pr
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
+needs_a_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("clang++") is None,
+    reason="torch.compile needs a C++ compiler, and there is none on this machine",
+)
+
+
 @pytest.mark.slow
+@needs_a_compiler
 def test_a_compiled_network_trains_as_the_plain_one():
-    if shutil.which("g++") is None and shutil.which("clang++") is None:
-        pytest.skip("torch.compile needs a C++ compiler, and there is none on this machine")
     losses = {}
     for compile_ in ("off", "on"):
         model = placement.prepare(build())
@@ -75,3 +81,14 @@ def test_a_compiled_network_trains_as_the_plain_one():
         losses[compile_] = [metrics["loss"] for _, _, metrics in recorder.epochs]
         assert type(model).__name__ != "OptimizedModule"
     assert losses["on"] == pytest.approx(losses["off"], rel=1e-2)
+
+
+@pytest.mark.slow
+@needs_a_compiler
+def test_a_network_of_the_same_shape_is_compiled_once_for_all_stages():
+    torch.compiler.reset()
+    counters.clear()
+    settings = Training(batch_size=8, precision="float32", compile="on")
+    for _ in range(3):
+        training.fit(build(), make_task(), epochs=1, learning_rate=0.05, settings=settings, watcher=Recorder())
+    assert counters["stats"]["unique_graphs"] == 1
