@@ -16,6 +16,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import torch
 from _harness import as_in_a_run, describe, last_line, show
 
 from pipeline import presets, recipe, worker
@@ -54,7 +55,8 @@ def main() -> None:
         rows.append([order, f"{mean:.2f} ± {deviation:.2f}", f"{mean - baseline:+.2f}", each])
         summary.append({"order": order, "mean": round(mean, 3), "sd": round(deviation, 3), "top1": found})
     title = f"{options.backbone}, {options.sparsity:.0%} zeros, baseline {baseline:.2f} %, seeds {options.seeds}"
-    show(title, ["order", "top-1 %, mean ± sd", "points", "each"], rows, [describe((), threads=1)])
+    conditions = describe((), threads=torch.get_num_threads())
+    show(title, ["order", "top-1 %, mean ± sd", "points", "each"], rows, [conditions])
     last_line({"baseline": baseline, "sparsity": options.sparsity, "orders": summary})
 
 

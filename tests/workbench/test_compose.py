@@ -66,6 +66,19 @@ async def test_what_is_typed_becomes_the_recipe(app):
         assert found.dataset.name == "digits"
 
 
+async def test_the_name_of_every_option_is_shown_whole_and_apart_from_its_value(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_compose(app, pilot)
+        for stage in ("prune", "quantize", "distill"):
+            await add(app, pilot, stage)
+        for index, part in enumerate(screen.draft.parts):
+            await screen._show_all(index)
+            await until(pilot, lambda: all(label.size.width for label in screen.query("Form .name")))
+            shown = [(str(label.content), label.size.width) for label in screen.query("Form .name")]
+            assert {option.name for option in part.options} <= {name for name, _ in shown}
+            assert not [(name, width) for name, width in shown if len(name) >= width]
+
+
 async def test_letters_typed_into_a_field_are_text_not_commands(app):
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_compose(app, pilot)

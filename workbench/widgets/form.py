@@ -23,7 +23,7 @@ class Form(VerticalScroll, can_focus=False):
     DEFAULT_CSS = """
     Form { padding: 0 1; scrollbar-size-vertical: 1; }
     Form .row { height: 1; }
-    Form .name { width: 15; color: $text-muted; }
+    Form .name { width: 19; color: $text-muted; }
     Form .unit { width: auto; margin: 0 0 0 1; color: $text-muted; }
     Form Input { width: 1fr; }
     Form Select { width: 1fr; }
