@@ -1,11 +1,15 @@
 """Side by side in one run: subjects take turns, medians are compared; a table for people, one line of JSON."""
 
+import contextlib
+import io
 import json
+import logging
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -69,6 +73,20 @@ def spread(times: list[float], unit: float = 1e3) -> str:
     low, middle, high = (value * unit for value in statistics.quantiles(times, n=4))
     digits = 2 if middle < 10 else 1 if middle < 100 else 0
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the peers print and log from the table."""
+    logging.disable(logging.WARNING)
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(logging.NOTSET)
 
 
 def describe(packages: tuple[str, ...], *, threads: int) -> str:

@@ -9,19 +9,26 @@ the last part of a stage, when ranges no longer move; `bfloat16` what precision 
 """
 
 import argparse
-import contextlib
 import importlib
-import io
-import logging
 import os
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from _harness import as_in_a_run, console, describe, interleave, last_line, median_ratios, show, spread, training_step
+from _harness import (
+    as_in_a_run,
+    console,
+    describe,
+    interleave,
+    last_line,
+    median_ratios,
+    quiet,
+    show,
+    spread,
+    training_step,
+)
 from torch import Tensor, nn
 
 from pipeline.engine import fake_quant, placement
@@ -149,20 +156,6 @@ def from_status(name: str) -> int:
 def peak_mib(name: str) -> float:
     command = [sys.executable, *sys.argv, "--only", name]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what the peers print and log from the table."""
-    logging.disable(logging.WARNING)
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(logging.NOTSET)
 
 
 if __name__ == "__main__":

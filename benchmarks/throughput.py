@@ -27,7 +27,7 @@ from torchvision import transforms
 from pipeline.engine import distillation, throughput, training
 from pipeline.engine.images import ImageClassification
 from pipeline.protocols import Splits
-from pipeline.recipe import Training
+from pipeline.sections import Training
 from pipeline.teachers import AnswerTables
 
 kinds = {

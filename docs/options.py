@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pipeline import catalog, files
 from pipeline.options import Option, options_of
-from pipeline.recipe import Baseline, Measure, Training
+from pipeline.sections import Baseline, Measure, Training
 
 page = Path(__file__).with_suffix(".md")
 head = """# Every option

@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def main() -> int:
@@ -18,9 +21,20 @@ def main() -> int:
     check.add_argument("--classes", type=int, required=True)
     check.add_argument("--channels", type=int, required=True)
     check.add_argument("--side", type=int, required=True)
+    measure = verbs.add_parser("measure", help="measure finished runs again; one JSON record a line")
+    measure.add_argument("folders", type=Path, nargs="+")
+    measure.add_argument("--wanted", default="{}", help="a record pipeline.remeasure.Wanted as JSON")
+    export = verbs.add_parser("export", help="leave a finished run in a folder; one JSON record at the end")
+    export.add_argument("run", type=Path)
+    export.add_argument("--to", type=Path, required=True)
+    export.add_argument("formats", nargs="+")
     arguments = parser.parse_args()
     if arguments.verb == "check":
         return _check(arguments)
+    if arguments.verb == "export":
+        return _export(arguments)
+    if arguments.verb == "measure":
+        return _measure(arguments)
 
     from pipeline import worker
 
@@ -29,8 +43,6 @@ def main() -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Write what each check finds; returns 1 when one fails."""
-    import msgspec
-
     from pipeline import check
     from pipeline.errors import PipelineError
 
@@ -39,11 +51,9 @@ def _check(arguments: argparse.Namespace) -> int:
     def tell(finding: check.Finding) -> None:
         nonlocal failed
         failed = failed or finding.outcome == "fail"
-        print(msgspec.json.encode(finding).decode(), file=answer, flush=True)
+        write(finding)
 
-    # What a person's own code prints must not stand between the records.
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    write = _records()
     shape = {"num_classes": arguments.classes, "in_channels": arguments.channels}
     try:
         model = check.build(arguments.backbone, **shape)
@@ -56,6 +66,60 @@ def _check(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     return int(failed)
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    """Write what goes on, then put the numbers on the runs' records; returns 1 when something was not measured."""
+    import msgspec
+
+    from pipeline import remeasure
+    from pipeline.runs.store import Run
+
+    failures: set[str] = set()
+
+    def tell(told: remeasure.Told) -> None:
+        # One reason can keep many files from being measured.
+        if told.text not in failures:
+            write(told)
+        failures.update([told.text] if told.failed else [])
+
+    write = _records()
+    wanted = msgspec.json.decode(arguments.wanted, type=remeasure.Wanted)
+    try:
+        facts = remeasure.measure([Run(folder) for folder in arguments.folders], wanted, tell=tell)
+        # From here on it takes an instant, and half of it would be worse than all of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        remeasure.record(facts, tell=tell)
+    except KeyboardInterrupt:
+        return 130
+    return int(bool(failures))
+
+
+def _records() -> Callable[[Any], None]:
+    """Give what writes records, one a line; what a person's own code prints must not stand between them."""
+    import msgspec
+
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return lambda record: print(msgspec.json.encode(record).decode(), file=answer, flush=True)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    """Write what came of it; returns 1 when that is an error."""
+    from pipeline.errors import PipelineError
+    from pipeline.exports import _folder
+    from pipeline.runs.export import Answer
+    from pipeline.runs.store import Run
+
+    write = _records()
+    try:
+        said = Answer(checks=_folder.make(Run(arguments.run), arguments.to, arguments.formats))
+    except PipelineError as error:
+        said = Answer(error=type(error).__name__, sentence=str(error))
+    except KeyboardInterrupt:
+        return 130
+    write(said)
+    return int(bool(said.error))
 
 
 if __name__ == "__main__":

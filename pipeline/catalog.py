@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from pipeline.errors import BrokenPlugin, MissingDependency, UnknownPlugin
-from pipeline.options import suggest
+from pipeline.options import quoted, suggest
 from pipeline.protocols import Dataset, Stage
 
 Kind = Literal["stages", "backbones", "datasets", "exports", "runtimes"]
@@ -54,9 +54,9 @@ def check(kind: Kind, name: str) -> None:
     if is_external(name):
         module, _, attribute = name.partition(":")
         if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
-            raise UnknownPlugin(f"{name!r} is not of the form package.module:attribute.")
+            raise UnknownPlugin(f"{quoted(name)} is not of the form package.module:attribute.")
     elif name not in names(kind):
-        raise UnknownPlugin(f"no {single[kind]} is called {name!r}; {suggest(name, names(kind))}")
+        raise UnknownPlugin(f"no {single[kind]} is called {quoted(name)}; {suggest(name, names(kind))}")
 
 
 @functools.cache

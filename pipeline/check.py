@@ -247,18 +247,18 @@ def _can_be_quantised(subject: Subject) -> tuple[Outcome, str]:
 
 
 def _can_be_exported(subject: Subject) -> tuple[Outcome, str]:
-    from pipeline.engine import lowering, onnx_graph
+    from pipeline.engine import lowering, onnx_graph, program
 
     channels = subject.images.shape[1]
     lowered = lowering.lower(subject.prepared, mean=[MEAN] * channels, std=[STD] * channels)
-    onnx_graph.write(lowered, subject.path, example=subject.images[:2], metadata={})
+    onnx_graph.write(program.export(lowered, subject.images[:2]), subject.path, metadata={})
     return "pass", f"it lowers to integers and becomes an ONNX file of {subject.path.stat().st_size:,} bytes."
 
 
 def _gives_the_same_answers(subject: Subject) -> tuple[Outcome, str]:
     import torch
 
-    predict = catalog.load("runtimes", "onnxruntime").load(subject.path, threads=1)
+    predict = catalog.load("runtimes", "onnxruntime").load(subject.path, threads=1).predict
     with torch.no_grad():
         trained = subject.prepared(subject.x)
         unrounded = subject.model(subject.x)
@@ -275,9 +275,9 @@ def _gives_the_same_answers(subject: Subject) -> tuple[Outcome, str]:
 
 
 def _runs_in_integers(subject: Subject) -> tuple[Outcome, str]:
-    from pipeline.engine import onnx_graph
+    from pipeline.runtimes import onnxruntime
 
-    integers, floats = onnx_graph.arithmetic(onnx_graph.operators(subject.path))
+    integers, floats = onnxruntime.arithmetic(onnxruntime.operators(subject.path))
     text = f"the graph that ONNX Runtime executes has {integers.total()} integer operators ({_counted(integers)})"
     if floats:
         return "note", f"{text} and {floats.total()} float ones ({_counted(floats)})."

@@ -3,18 +3,25 @@
 What is reported is what was deployed: accuracy, size and latency are of the lowered files, run by a real runtime.
 """
 
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
 
 from pipeline import catalog, events, files
+from pipeline.measure.machine import machine
+from pipeline.protocols import Splits
 from pipeline.recipe import Recipe
-from pipeline.results import Deployed, StageFolder, appearing, artifact_names
+from pipeline.report import Accuracy
+from pipeline.results import TRAINED, Deployed, StageFolder, appearing, artifact_names
 from pipeline.runs.store import Run
 
 if TYPE_CHECKING:
@@ -24,8 +31,21 @@ if TYPE_CHECKING:
 
 Emit = Callable[[events.AnyEvent], None]
 
-accuracy_runtime = "onnxruntime"
-"""What answers the test split: the runtime of the file that every run deploys."""
+SAMPLES = 256
+"""Test images that go with the files, at most: exports are tried on them, and latency can be measured without the
+dataset."""
+SAMPLES_BYTES = 4 << 20
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """A network's files in the run's folder."""
+
+    files: dict[str, Path]
+    """By the kind of the artifact."""
+    num_macs: int
+    """Multiplications with an addition that one image takes."""
+    answers: dict[str, NDArray[np.int64]]
+    """Classes that each runtime gives to the test images, by its name."""
 
 
 def deploy(
@@ -36,9 +56,10 @@ def deploy(
     recipe: Recipe,
     task: "ImageClassification",
     subject: str,
+    baseline: Deployment | None,
     emit: Emit,
-) -> Path:
-    """Lower a trained network, answer the test split with the lowered file, and link the files into the run.
+) -> Deployment:
+    """Lower a trained network, link its files into the run, and answer the test split in every chosen runtime.
 
     Args:
         make_model: loads the trained network; called only when it has not been lowered before.
@@ -47,25 +68,24 @@ def deploy(
         recipe: goes into the files as their provenance.
         task: the data.
         subject: ``baseline`` or ``deployed``.
+        baseline: what the accuracy is compared with, sample by sample; None for the baseline itself.
         emit: puts the facts on record.
-
-    Returns:
-        The ONNX file in the run's folder.
 
     Raises:
         StageError: the network cannot be lowered.
         ExportError: a file cannot be written.
+        MeasurementError: a runtime cannot execute its file.
     """
     deployed = place.deployed()
     if deployed is None:
-        emit(events.Measuring(what=f"accuracy of the {subject} network" if subject == "baseline" else "accuracy"))
+        emit(events.Measuring(what=f"lowering of the {subject} network"))
         deployed = _lower(make_model(), place, recipe=recipe, task=task)
     emit(events.ModelLowered(subject=subject, operators=deployed.operators))
     folder = run.folder / "artifacts" / subject
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, name in artifact_names.items():
-        path = folder / name
-        _link(place.deployed_folder / name, path)
+    paths = {kind: folder / name for kind, name in artifact_names.items()}
+    for kind, path in paths.items():
+        _link(place.deployed_folder / path.name, path)
         emit(
             events.ArtifactWritten(
                 subject=subject,
@@ -76,79 +96,146 @@ def deploy(
             )
         )
     emit(events.SizeMeasured(subject=subject, size=deployed.size))
-    emit(events.AccuracyMeasured(subject=subject, accuracy=deployed.accuracy))
-    return folder / artifact_names["onnx"]
+    answers = {}
+    for runtime in recipe.measure.runtimes:
+        emit(events.Measuring(what=f"accuracy of the {subject} network in {runtime}"))
+        theirs = baseline.answers[runtime] if baseline is not None else None
+        answers[runtime], found = answer(place, paths, runtime, task.splits, baseline=theirs)
+        emit(events.AccuracyMeasured(subject=subject, accuracy=found))
+    return Deployment(files=paths, num_macs=deployed.num_macs, answers=answers)
+
+
+def answer(
+    place: StageFolder,
+    paths: Mapping[str, Path],
+    runtime: str,
+    splits: Splits,
+    *,
+    baseline: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.int64], Accuracy]:
+    """Answer the test split with a deployed file, or read what the same runtime answered on the like of this machine.
+
+    Args:
+        place: keeps the answers.
+        paths: the network's files, by the kind of the artifact.
+        runtime: a name of the catalogue.
+        splits: the data.
+        baseline: the baseline's answers in the same runtime, ``(N,)``; None not to compare.
+
+    Returns:
+        The classes, ``(N,)``, and what they come to.
+
+    Raises:
+        MeasurementError: the runtime cannot execute its file.
+    """
+    from pipeline.measure import accuracy
+
+    plugin = catalog.load("runtimes", runtime)
+    where = machine((runtime, *plugin.REQUIRES))
+    who = "-".join((runtime, plugin.version(), where.instruction_set))
+    answers = place.answers(who)
+    if answers is None or len(answers) != len(splits.y_test):
+        loaded = plugin.load(paths[plugin.READS], threads=os.cpu_count() or 1)
+        answers = accuracy.classify(loaded.predict, splits.x_test)
+        place.keep_answers(who, answers)
+    trained = place.answers(TRAINED)
+    return answers, accuracy.accuracy(
+        answers, splits.y_test, runtime=runtime, machine=where, trained=trained, baseline=baseline
+    )
 
 
 def _lower(model: "nn.Module", place: StageFolder, *, recipe: Recipe, task: "ImageClassification") -> Deployed:
     import torch
 
-    from pipeline.engine import checkpoint, lowering, onnx_graph
-    from pipeline.measure import accuracy, size
+    from pipeline.compact import file
+    from pipeline.engine import lowering, onnx_graph, program, throughput
+    from pipeline.measure import size
+    from pipeline.runtimes import onnxruntime
 
     splits = task.splits
     answers = task.test_answers(model)
     lowered = lowering.lower(model, mean=splits.mean, std=splits.std)
+    exported = program.export(lowered, torch.from_numpy(splits.x_test[:2]))
     metadata = {
         "recipe": recipe.to_toml(),
         "classes": json.dumps(splits.classes),
         "mean": json.dumps(splits.mean),
         "std": json.dumps(splits.std),
+        "shape": json.dumps(splits.x_test.shape[1:]),
         "producer": "pqd-workbench",
     }
+    tensors = {name: tensor.contiguous().numpy() for name, tensor in lowered.state_dict().items()}
     with appearing(place.deployed_folder) as temporary:
         paths = {kind: temporary / name for kind, name in artifact_names.items()}
-        onnx_graph.write(lowered, paths["onnx"], example=torch.from_numpy(splits.x_test[:2]), metadata=metadata)
-        checkpoint.save(lowered.state_dict(), paths["checkpoint"], metadata)
-        predict = catalog.load("runtimes", accuracy_runtime).load(paths["onnx"], threads=os.cpu_count() or 1)
+        onnx_graph.write(exported, paths["onnx"], metadata=metadata)
+        file.write(paths["checkpoint"], tensors, metadata | {"program": program.write(exported)})
+        _write_samples(lowered, splits, paths["samples"])
+        _link(place.weights_path, paths["weights"])
         deployed = Deployed(
-            operators=dict(onnx_graph.operators(paths["onnx"])),
+            operators=dict(onnxruntime.operators(paths["onnx"])),
             size=size.checkpoint_size(paths["checkpoint"]),
-            accuracy=accuracy.accuracy(
-                predict, splits.x_test, splits.y_test, runtime=accuracy_runtime, trained=answers
-            ),
+            num_macs=round(throughput.training_flops(model, task) / 6),
             sha256={kind: files.sha256(path) for kind, path in paths.items()},
         )
         files.write_bytes(temporary / "deployed.json", msgspec.json.encode(deployed))
+    place.keep_answers(TRAINED, answers)
     return deployed
 
 
+def _write_samples(lowered: "nn.Module", splits: Splits, path: Path) -> None:
+    """Keep some test images with their classes and the logits that the lowered network gives them in torch."""
+    import torch
+
+    images = splits.x_test[: max(1, min(SAMPLES, SAMPLES_BYTES // max(1, splits.x_test[:1].nbytes)))]
+    with torch.no_grad():
+        logits = lowered(torch.from_numpy(images)).numpy()
+    with files.replacing(path) as temporary, temporary.open("wb") as opened:
+        np.savez(opened, images=images, labels=splits.y_test[: len(images)], logits=logits)
+
+
 def time_networks(
-    paths: dict[str, Path],
+    networks: Mapping[str, Deployment],
     *,
-    run: Run,
     recipe: Recipe,
     task: "ImageClassification",
     emit: Emit,
     interrupt: Callable[[], None],
 ) -> None:
-    """Time the baseline and the deployed file, interleaved, in every runtime that the recipe names.
+    """Time the baseline and the deployed file, interleaved, in every runtime and batch size that the recipe names.
 
     Args:
-        paths: the files, by subject.
-        run: its store's measurements take turns.
-        recipe: names the runtimes, threads and samples.
+        networks: by subject.
+        recipe: names runtimes, threads, batch sizes and how long; and whether the baseline is timed in torch, too.
         task: its test images are the inputs.
         emit: puts the facts on record.
         interrupt: called again and again; whatever it raises ends the measurement.
 
     Raises:
+        MissingDependency: a runtime is not installed.
         MeasurementError: a runtime cannot open a file.
     """
     from pipeline.measure import latency
 
     settings = recipe.measure
-    emit(events.Measuring(what="latency"))
-    for runtime in settings.runtimes:
+    if settings.latency == "off":
+        return
+    subjects = dict.fromkeys(settings.runtimes, networks)
+    if settings.eager_baseline:
+        subjects.setdefault("torch", {"baseline": networks["baseline"]})
+    for runtime, batch_size in itertools.product(subjects, settings.batch_sizes):
+        emit(events.Measuring(what=f"latency in {runtime}, batch {batch_size}"))
+        kind = catalog.load("runtimes", runtime).READS
         measured = latency.measure(
-            paths,
+            {
+                subject: latency.Subject(path=network.files[kind], num_macs=network.num_macs)
+                for subject, network in subjects[runtime].items()
+            },
             runtime=runtime,
             images=task.splits.x_test,
             threads=settings.threads,
-            batch_size=settings.batch_size,
-            samples=settings.samples,
-            lock_path=run.store / "measure.lock",
-            waiting=lambda: emit(events.Waited(reason="another run is being measured: waiting for it")),
+            batch_size=batch_size,
+            mode=settings.latency,
+            say=lambda reason: emit(events.Waited(reason=reason)),
             interrupt=interrupt,
         )
         for subject, numbers in measured.items():

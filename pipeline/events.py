@@ -5,21 +5,28 @@ Facts are in the past tense. Metrics are named numbers, so that a new stage or t
 """
 
 import time
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from pipeline.report import Accuracy, CheckpointSize, Latency
+from pipeline import decoding
+from pipeline.report import Accuracy, CheckpointSize, Count, Latency
 
 FORMAT = 1
 """Version of the log; a reader refuses what it does not know."""
+
+Time = Annotated[float, Meta(ge=0, le=2**37)]
+"""Seconds since 1970."""
+Metrics = dict[str, float | None]
+"""Values by name; None where one is not finite."""
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
     """One fact."""
 
-    time_s: float = field(default_factory=time.time)
-    """When it happened: seconds since 1970."""
+    time_s: Time = field(default_factory=time.time)
+    """When it happened."""
 
 
 class StagePlan(Struct, frozen=True, kw_only=True):
@@ -29,14 +36,14 @@ class StagePlan(Struct, frozen=True, kw_only=True):
     """``baseline``, ``teacher`` or the name of the stage."""
     key: str
     """Content key of the result."""
-    epochs: int
+    epochs: Count
     """Passes over the training data; 0 where nothing is trained."""
 
 
 class RunStarted(Event, frozen=True):
     """The pipeline process took up its work."""
 
-    pid: int
+    pid: Count
     """Process id of the pipeline process."""
     host: str
     """Name of the machine."""
@@ -44,7 +51,7 @@ class RunStarted(Event, frozen=True):
     """Where it trains: ``cpu`` or ``cuda:0``."""
     plan: tuple[StagePlan, ...]
     """The entries, in order."""
-    format: int = FORMAT
+    format: Annotated[int, Meta(ge=1, le=FORMAT)] = FORMAT
     """Version of this log."""
 
 
@@ -58,26 +65,26 @@ class Waited(Event, frozen=True):
 class Downloaded(Event, frozen=True):
     """A part of a dataset arrived."""
 
-    done: int
+    done: Count
     """Bytes so far."""
-    total: int
+    total: Count
     """Bytes in all; 0 when unknown."""
 
 
 class StageStarted(Event, frozen=True):
     """A stage began to train."""
 
-    index: int
+    index: Count
     """Place in the plan; 0 is the baseline."""
-    steps: int
+    steps: Count
     """Optimiser steps in the whole stage; 0 where nothing is trained."""
 
 
 class StageReused(Event, frozen=True):
     """A stage was not trained: its result lay in the store."""
 
-    index: int
-    metrics: dict[str, float | None]
+    index: Count
+    metrics: Metrics
     """Those of the stored result; see ``StageFinished``."""
     seconds: float
     """What the training had cost, in seconds."""
@@ -88,10 +95,10 @@ class StageReused(Event, frozen=True):
 class Progressed(Event, frozen=True):
     """Some steps of a stage were done; at most a few of these a second."""
 
-    index: int
-    step: int
+    index: Count
+    step: Count
     """Steps of the stage done so far."""
-    metrics: dict[str, float | None]
+    metrics: Metrics
     """``loss`` (mean since the last record), ``learning_rate``, ``images_per_s``, ``sparsity``; ``bad_steps`` once a
     step of the stage was left out because its loss was not finite: how many were."""
 
@@ -99,12 +106,12 @@ class Progressed(Event, frozen=True):
 class EpochFinished(Event, frozen=True):
     """A pass over the training data ended and the validation split was evaluated."""
 
-    index: int
-    epoch: int
+    index: Count
+    epoch: Count
     """Passes of the stage done so far, from 1; 0 for the state before the first."""
-    step: int
+    step: Count
     """Steps of the stage done so far."""
-    metrics: dict[str, float | None]
+    metrics: Metrics
     """``loss`` (mean of the epoch), ``validation_loss``, ``top1`` (percent), ``learning_rate``, ``images_per_s``,
     ``sparsity``; ``bad_steps`` as above."""
 
@@ -112,8 +119,8 @@ class EpochFinished(Event, frozen=True):
 class StageFinished(Event, frozen=True):
     """A stage was trained and its result stored."""
 
-    index: int
-    metrics: dict[str, float | None]
+    index: Count
+    metrics: Metrics
     """Validation metrics of the result: ``top1`` (percent), ``validation_loss``, ``sparsity`` (0 to 1); of epochs that
     it was chosen from: ``last_top1``, ``best_top1``, ``best_epoch``; of the training: ``images_per_s`` (median of the
     epochs), ``tflops`` (of the network, 10^12 a second) and ``percent_of_peak`` of what the device does in a
@@ -136,7 +143,7 @@ class ModelLowered(Event, frozen=True):
 
     subject: str
     """``baseline`` or ``deployed``."""
-    operators: dict[str, int]
+    operators: dict[str, Count]
     """Operators of the graph that ONNX Runtime executes, by type."""
 
 
@@ -146,10 +153,10 @@ class ArtifactWritten(Event, frozen=True):
     subject: str
     """``baseline`` or ``deployed``."""
     kind: str
-    """``checkpoint`` or ``onnx``."""
+    """``onnx``, ``checkpoint``, ``samples`` or ``weights``."""
     path: str
     """Relative to the store."""
-    bytes: int
+    bytes: Count
     """Size of the file."""
     sha256: str
     """Checksum of the file."""
@@ -204,7 +211,7 @@ AnyEvent = (
     | RunFinished | RunFailed | RunStopped
 )  # fmt: skip
 
-_decoder = msgspec.json.Decoder(AnyEvent)
+_decoder: "msgspec.json.Decoder[AnyEvent]" = msgspec.json.Decoder(AnyEvent)
 _encoder = msgspec.json.Encoder()
 
 
@@ -219,5 +226,4 @@ def decode(line: bytes) -> AnyEvent:
     Raises:
         msgspec.DecodeError: the line is not an event.
     """
-    event: AnyEvent = _decoder.decode(line)
-    return event
+    return decoding.json(line, _decoder)

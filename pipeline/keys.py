@@ -11,7 +11,8 @@ from msgspec import Struct
 from pipeline import catalog, files
 from pipeline.errors import CheckpointError
 from pipeline.protocols import Stage
-from pipeline.recipe import Baseline, Recipe, path_names
+from pipeline.recipe import Recipe, path_names
+from pipeline.sections import Baseline
 
 FORMAT = 2
 """Part of every key; raised whenever the same recipe would train to something else than before."""

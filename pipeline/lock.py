@@ -1,4 +1,4 @@
-"""One at a time: a lock file that the kernel lets go of on any death, and a wait for it that can be interrupted."""
+"""Lock files that the kernel lets go of on any death, and a wait for them that can be interrupted."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ def nothing() -> None:
 def exclusive(
     path: Path, *, waiting: Callable[[], None] = nothing, interrupt: Callable[[], None] = nothing
 ) -> Iterator[int]:
-    """Hold a lock file, after waiting for it as long as it takes; the kernel lets go of it on any death.
+    """Hold a lock file alone, after waiting for it as long as it takes.
 
     Args:
         path: the file; made when it is absent, and never removed.
@@ -33,26 +33,54 @@ def exclusive(
     Raises:
         RunStoreError: the file cannot be opened.
     """
+    with opened(path) as descriptor:
+        acquire(descriptor, waiting=waiting, interrupt=interrupt)
+        yield descriptor
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a lock file; closing it lets go of what is held by it.
+
+    Raises:
+        RunStoreError: the file cannot be opened.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise RunStoreError(f"the lock file {str(path)!r} cannot be opened: {error.strerror}.") from None
     try:
-        told = False
-        while not _taken(descriptor):
-            if not told:
-                waiting()
-                told = True
-            interrupt()
-            time.sleep(POLL_S)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
+def acquire(
+    descriptor: int,
+    *,
+    shared: bool = False,
+    waiting: Callable[[], None] = nothing,
+    interrupt: Callable[[], None] = nothing,
+) -> None:
+    """Wait for a lock as ``exclusive`` does; a shared one can be held by many, as long as nobody holds it alone."""
+    told = False
+    while not attempt(descriptor, shared=shared):
+        if not told:
+            waiting()
+            told = True
+        interrupt()
+        time.sleep(POLL_S)
+
+
+def attempt(descriptor: int, *, shared: bool = False) -> bool:
+    """Take a lock if that is possible at once; tells whether it was."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def release(descriptor: int) -> None:
+    """Let go of a lock, also where a child has inherited the descriptor."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)

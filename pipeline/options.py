@@ -5,7 +5,7 @@ The TOML key, the form field and the documentation row all come from that one de
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -13,6 +13,7 @@ import msgspec
 import tomli
 from msgspec import NODEFAULT, Meta, Struct, inspect
 
+from pipeline import decoding
 from pipeline.errors import RecipeError
 
 R = TypeVar("R", bound=Struct)
@@ -27,6 +28,11 @@ type_names = {
     "str": "a text",
     "table": "a table like { name = value }",
 }
+lists = {"int": "a list of whole numbers", "float": "a list of numbers", "str": "a list of texts"}
+LARGEST = 2**53
+"""No number may be larger: neither infinite nor one that arithmetic cannot hold exactly."""
+LONGEST_VALUE = 80
+"""Letters of a value that a message quotes."""
 
 
 class Option(Struct, frozen=True, kw_only=True):
@@ -50,7 +56,7 @@ class Option(Struct, frozen=True, kw_only=True):
     """The minimum itself is not legal."""
     open_maximum: bool = False
     """The maximum itself is not legal."""
-    items: Literal["float", "str"] = "str"
+    items: Literal["int", "float", "str"] = "str"
     """What each member of a ``list`` is."""
     choices: tuple[str, ...] = ()
     """Every legal value of a ``choice``."""
@@ -66,8 +72,7 @@ class Option(Struct, frozen=True, kw_only=True):
         if self.kind == "choice":
             words = "one of " + ", ".join(self.choices)
         else:
-            listed = "a list of numbers" if self.items == "float" else "a list of texts"
-            words = listed if self.kind == "list" else type_names[self.kind]
+            words = lists[self.items] if self.kind == "list" else type_names[self.kind]
             low = None if self.minimum is None else f"{'above' if self.open_minimum else 'at least'} {self.minimum:g}"
             high = None if self.maximum is None else f"{'below' if self.open_maximum else 'at most'} {self.maximum:g}"
             bounds = " and ".join(bound for bound in (low, high) if bound)
@@ -100,13 +105,14 @@ class Option(Struct, frozen=True, kw_only=True):
                     }[text.lower()]
                 case "list":
                     parts = [part.strip(" \"'") for part in text.strip("[]").split(",")]
-                    value = [float(part) if self.items == "float" else part for part in parts if part]
+                    read: Callable[[str], Any] = {"int": int, "float": float, "str": str}[self.items]
+                    value = [read(part) for part in parts if part]
                 case "table":
                     value = tomli.loads(f"value = {text or '{}'}")["value"]
                 case _:
                     value = text
         except (ValueError, KeyError):
-            raise RecipeError(f"{self.name} is {text!r}; it must be {self.allowed()}.") from None
+            raise RecipeError(f"{self.name} is {quoted(text)}; it must be {self.allowed()}.") from None
         self.check(value)
         return value
 
@@ -130,18 +136,19 @@ class Option(Struct, frozen=True, kw_only=True):
         if legal and self.kind in ("int", "float"):
             legal = self._within_bounds(value)
         if not legal:
-            raise RecipeError(f"{self.name} is {value!r}; it must be {self.allowed()}.")
+            raise RecipeError(f"{self.name} is {quoted(value)}; it must be {self.allowed()}.")
 
     def _is_item(self, item: Any) -> bool:
         if self.items == "str":
             return isinstance(item, str)
-        return isinstance(item, int | float) and not isinstance(item, bool) and self._within_bounds(item)
+        numbers = int if self.items == "int" else int | float
+        return isinstance(item, numbers) and not isinstance(item, bool) and self._within_bounds(item)
 
     def _within_bounds(self, value: float) -> bool:
         low, high = self.minimum, self.maximum
         above = low is None or (value > low if self.open_minimum else value >= low)
         below = high is None or (value < high if self.open_maximum else value <= high)
-        return value == value and above and below
+        return abs(value) <= LARGEST and above and below
 
 
 def options_of(record: type[Struct]) -> tuple[Option, ...]:
@@ -167,7 +174,7 @@ def build(record: type[R], values: Mapping[str, Any], *, where: str) -> R:
     options = {option.name: option for option in options_of(record)}
     for key, value in values.items():
         if key not in options:
-            raise RecipeError(f"{_path(where, key)} is not an option here; {suggest(key, options)}")
+            raise RecipeError(f"{_path(where, key[:LONGEST_VALUE])} is not an option here; {suggest(key, options)}")
         try:
             options[key].check(value)
         except RecipeError as error:
@@ -179,14 +186,43 @@ def build(record: type[R], values: Mapping[str, Any], *, where: str) -> R:
     try:
         return msgspec.convert(dict(values), record)
     except msgspec.ValidationError as error:
-        raise RecipeError(f"{where or 'the recipe'}: {error}.") from None
+        raise RecipeError(f"{where or 'the recipe'}: {decoding.cut(str(error))}.") from None
+
+
+def quoted(value: Any) -> str:
+    """Write a value into a message, shortened; whoever wrote it may have made it of any size."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"a number of {value.bit_length():,} bits"
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+
+
+def absolute(value: str, folder: Path) -> str:
+    """Resolve a path against a folder, its ``~`` being the home of whoever asks.
+
+    Raises:
+        RecipeError: no path can be written so.
+    """
+    try:
+        if "\0" in value:
+            raise RuntimeError("it holds the letter NUL")
+        return str(folder / Path(value).expanduser())
+    except RuntimeError as error:
+        raise RecipeError(f"the path {quoted(value)} cannot be used: {str(error).rstrip('.')}.") from None
 
 
 def resolve(record: type[Struct], values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Give values of a record with the paths among them resolved against a folder."""
+    """Give values of a record with the paths among them resolved against a folder.
+
+    Raises:
+        RecipeError: no path can be written so.
+    """
     paths = {option.name for option in options_of(record) if option.is_path}
     return {
-        key: str(folder / Path(value).expanduser()) if key in paths and isinstance(value, str) else value
+        key: absolute(value, folder) if key in paths and isinstance(value, str) else value
         for key, value in values.items()
     }
 
@@ -194,7 +230,7 @@ def resolve(record: type[Struct], values: Mapping[str, Any], folder: Path) -> di
 def suggest(name: str, known: Iterable[str]) -> str:
     """Name the nearest known word, or all of them: the end of a sentence about an unknown one."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:LONGEST_VALUE], known, n=1, cutoff=0.6)
     listed = ", ".join(known) if known else "nothing"
     return f"did you mean {near[0]!r}? Known: {listed}." if near else f"known: {listed}."
 
@@ -208,6 +244,9 @@ def _literals(hint: Any) -> tuple[str, ...]:
     if get_origin(hint) is Literal:
         return tuple(str(value) for value in get_args(hint))
     return tuple(value for part in get_args(hint) if not isinstance(part, Meta) for value in _literals(part))
+
+
+_items: dict[Literal["int", "float"], type[inspect.Type]] = {"int": inspect.IntType, "float": inspect.FloatType}
 
 
 def _option(field: inspect.Field, choices: tuple[str, ...]) -> Option:
@@ -235,7 +274,7 @@ def _option(field: inspect.Field, choices: tuple[str, ...]) -> Option:
         maximum=high,
         open_minimum=open_low,
         open_maximum=open_high,
-        items="float" if isinstance(bounded, inspect.FloatType) else "str",
+        items=next((name for name, kind_of in _items.items() if isinstance(bounded, kind_of)), "str"),
         choices=choices,
         help=meta.get("description", ""),
         unit=meta.get("unit", ""),

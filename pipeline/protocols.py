@@ -5,6 +5,7 @@ Nothing here imports torch; names of torch appear in annotations only.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
@@ -149,16 +150,30 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Images ``(N, C, H, W)`` in, logits ``(N, classes)`` out."""
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A deployed file, opened and ready to answer."""
+
+    predict: Predict
+    precision: Callable[[], dict[str, int]]
+    """Count the convolutions and matrix products by the precision that they are executed in: ``int8``, ``float32``, ...
+    It may open the file again, and of a runtime that compiles at the first call it is known after that alone."""
+
+
 class Runtime(Protocol):
-    """A module ``pipeline/runtimes/<name>.py``: executes a deployed file. It must not need torch."""
+    """A module ``pipeline/runtimes/<name>.py``: executes a deployed file."""
 
     READS: str
-    """Kind of the artifact that it opens: ``onnx``."""
+    """Kind of the artifact that it opens: ``onnx`` or ``checkpoint``."""
     REQUIRES: tuple[str, ...]
     """Packages that it needs."""
 
-    def load(self, path: Path, *, threads: int) -> Predict:
+    def load(self, path: Path, *, threads: int) -> Loaded:
         """Open a deployed file.
+
+        Args:
+            path: the file.
+            threads: threads that it may use.
 
         Raises:
             MeasurementError: the file cannot be opened.
@@ -168,17 +183,21 @@ class Runtime(Protocol):
         """Version of the runtime, for the record."""
 
 
-class FileFacts(Struct, frozen=True, kw_only=True):
-    """What an export knows about a file that it wrote, for the model card that goes with it."""
+class NetworkFacts(Struct, frozen=True, kw_only=True):
+    """What a person must know about a deployed network to use it."""
 
-    usage: str
-    """How the file is opened and what it expects, as Markdown."""
-    classes: tuple[str, ...] | None = None
-    """Name of each class, by its number; None when the file does not tell."""
+    shape: tuple[int, int, int]
+    """Of one image: channels, height, width."""
+    classes: tuple[str, ...]
+    """Name of each class, by its number."""
+    mean: tuple[float, ...]
+    """Mean of each channel of the images scaled to [0, 1]."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel of the images scaled to [0, 1]."""
 
 
 class Export(Protocol):
-    """A module ``pipeline/exports/<name>.py``: leaves the files of a finished run in a folder."""
+    """A module ``pipeline/exports/<name>.py``: leaves a finished run as a file that other software opens."""
 
     SUMMARY: str
     """One phrase for a person."""
@@ -186,17 +205,22 @@ class Export(Protocol):
     """Kind of the artifact that it starts from; a run without one cannot be exported so."""
     REQUIRES: tuple[str, ...]
     """Packages that it needs."""
+    LOWERED: bool
+    """The file computes what the deployed network computes, to rounding; else it is the network before lowering."""
+    USAGE: str
+    """How the file is opened and what it expects, as Markdown with at most ten lines of code; ``{file}``, ``{shape}``
+    (of a batch of one), ``{mean}`` and ``{std}`` are filled in."""
 
     def write(self, run: "Run", folder: Path) -> list[Path]:
-        """Write the files of a finished run into a folder that exists; returns them.
+        """Write the files of a finished run into a folder that exists; the first one is what is opened.
 
         Raises:
             ExportError: the run has no such artifact, or the folder cannot be written.
         """
 
-    def facts(self, path: Path) -> FileFacts:
-        """Say how a file that was written is opened.
+    def open(self, path: Path, run: "Run") -> Predict:
+        """Open what ``write`` returned first, in the format's own runtime, to be tried on images of the run.
 
         Raises:
-            ExportError: the file cannot be read back.
+            PipelineError: it cannot be opened or executed.
         """

@@ -6,118 +6,26 @@ backbone, never touches data and never runs anything.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import tomli
 import tomlkit
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from pipeline import catalog, options, overriding
+from pipeline import catalog, decoding, options, overriding
 from pipeline.errors import PluginError, RecipeError
 from pipeline.external import External
-from pipeline.protocols import Dataset, Overrides, Stage
+from pipeline.protocols import Dataset, Stage
+from pipeline.sections import Baseline, Measure, Training
 
 R = TypeVar("R", bound=Struct)
 Document = dict[str, Any]
 """A decoded TOML document."""
 
 
-class Baseline(Struct, frozen=True, kw_only=True):
-    """The FP32 start of the pipeline, and the teacher of distill."""
-
-    epochs: (
-        Annotated[int, Meta(ge=0, description="train from random weights so long", extra={"unit": "epochs"})] | None
-    ) = None
-    checkpoint: (
-        Annotated[
-            str,
-            Meta(description="load trained weights instead (.pt, .th, .safetensors)", extra={"path": True}),
-        ]
-        | None
-    ) = None
-    learning_rate: Annotated[float, Meta(gt=0, description="peak step size")] = 0.1
-    training: Overrides = {}
-
-
-class Training(Struct, frozen=True, kw_only=True):
-    """How a stage trains, in every respect that its own options do not name."""
-
-    batch_size: Annotated[int, Meta(ge=2, le=65536, description="images in a step", extra={"unit": "images"})] = 128
-    optimizer: Annotated[Literal["sgd", "adamw"], Meta(description="SGD with Nesterov momentum, or AdamW")] = "sgd"
-    momentum: Annotated[
-        float, Meta(ge=0, lt=1, description="Nesterov momentum of sgd, decay of the mean gradient of adamw")
-    ] = 0.9
-    weight_decay: Annotated[
-        float,
-        Meta(ge=0, lt=1, description="decay of weights; not of biases, normalisation and steps of fake quantisers"),
-    ] = 5e-4
-    schedule: Annotated[
-        Literal["cosine", "constant", "multi-step", "one-cycle"],
-        Meta(description="how the step size moves over a stage"),
-    ] = "cosine"
-    milestones: Annotated[
-        tuple[Annotated[float, Meta(gt=0, lt=1)], ...],
-        Meta(description="shares of a stage at which multi-step lowers the step size"),
-    ] = (0.5, 0.75)
-    gamma: Annotated[float, Meta(gt=0, le=1, description="factor of the step size at each milestone")] = 0.1
-    warmup: Annotated[
-        float, Meta(ge=0, lt=1, description="share of a stage over which the step size rises; one-cycle has its own")
-    ] = 0.05
-    label_smoothing: Annotated[
-        float, Meta(ge=0, lt=1, description="share of each label spread evenly over all classes")
-    ] = 0.0
-    augment: Annotated[
-        Literal["auto", "none", "shift", "shift-flip"],
-        Meta(description="what is done to training images; auto: what suits the dataset"),
-    ] = "auto"
-    cutout: Annotated[
-        float, Meta(ge=0, le=1, description="side of a blanked square as a share of the image's; 0: off")
-    ] = 0.0
-    mixup: Annotated[
-        float, Meta(ge=0, le=100, description="alpha of the Beta distribution that blends two images; 0: off")
-    ] = 0.0
-    clip_norm: Annotated[float, Meta(ge=0, description="largest norm of all gradients together; 0: not clipped")] = 0.0
-    ema: Annotated[
-        float, Meta(ge=0, lt=1, description="decay of a moving average of the weights, which is what is kept; 0: off")
-    ] = 0.0
-    keep: Annotated[
-        Literal["last", "best"], Meta(description="which epoch of a stage is kept, by the validation metric")
-    ] = "last"
-    max_bad_steps: Annotated[
-        int, Meta(ge=1, description="steps in a row whose loss is not finite that end a stage", extra={"unit": "steps"})
-    ] = 10
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        Meta(description="of the training's arithmetic; auto: bfloat16 where the device is built for it"),
-    ] = "auto"
-    compile: Annotated[
-        Literal["auto", "on", "off"], Meta(description="train with torch.compile; auto: on a GPU that has triton")
-    ] = "auto"
-    validation: Annotated[
-        float, Meta(gt=0, lt=1, description="share of the training images held out to steer the training")
-    ] = 0.1
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        Meta(description="where the training runs; auto: the GPU if there is one"),
-    ] = "auto"
-    teacher_cache_mib: Annotated[
-        int,
-        Meta(ge=0, description="disk space for the answers of teachers; 0: not kept", extra={"unit": "MiB"}),
-    ] = 2048
-
-
 _SHARED = frozenset({"validation", "device", "teacher_cache_mib"})
 """Settings that are one for all stages: results on other images, or from elsewhere, could not be compared."""
-
-
-class Measure(Struct, frozen=True, kw_only=True):
-    """How the deployed network is measured."""
-
-    runtimes: Annotated[tuple[str, ...], Meta(description="what executes the deployed file")] = ("onnxruntime",)
-    threads: Annotated[int, Meta(ge=1, le=1024, description="threads of the runtime")] = 1
-    batch_size: Annotated[int, Meta(ge=1, le=4096, description="images in a call", extra={"unit": "images"})] = 1
-    samples: Annotated[int, Meta(ge=200, le=1_000_000, description="timed calls of each network")] = 400
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -256,8 +164,9 @@ def loads(text: str, *, source: str, folder: Path, overrides: Sequence[str] = ()
     """
     try:
         document = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise RecipeError(f"{source}: not valid TOML: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        # Beside its own error: a number of too many digits, and tables within tables without end.
+        raise RecipeError(f"{source}: not valid TOML: {decoding.cut(str(error)).rstrip('.')}.") from None
     try:
         for override in overrides:
             overriding.apply(document, override)
@@ -275,7 +184,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
     known = Recipe.__struct_fields__
     for key in document:
         if key not in known:
-            raise RecipeError(f"{key} is not part of a recipe; {options.suggest(key, known)}")
+            raise RecipeError(f"{key[: options.LONGEST_VALUE]} is not part of a recipe; {options.suggest(key, known)}")
     recipe = Recipe(
         name=_name(document),
         backbone=_plugin(document.get("backbone"), "backbone", "backbones"),
@@ -301,7 +210,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:
 def _name(document: Mapping[str, Any]) -> str:
     name = document.get("name")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        found = "missing" if name is None else repr(name)
+        found = "missing" if name is None else options.quoted(name)
         raise RecipeError(f"name is {found}; it must be a text on one line.")
     return name
 
@@ -309,13 +218,13 @@ def _name(document: Mapping[str, Any]) -> str:
 def _seed(document: Mapping[str, Any]) -> int:
     seed = document.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-        raise RecipeError(f"seed is {seed!r}; it must be a whole number at least 0 and below {2**31}.")
+        raise RecipeError(f"seed is {options.quoted(seed)}; it must be a whole number at least 0 and below {2**31}.")
     return seed
 
 
 def _plugin(name: Any, where: str, kind: catalog.Kind) -> str:
     if not isinstance(name, str):
-        found = "missing" if name is None else repr(name)
+        found = "missing" if name is None else options.quoted(name)
         raise RecipeError(f"{where} is {found}; it must be one of {', '.join(catalog.names(kind))}.")
     _known(kind, name, where)
     return name
@@ -330,7 +239,7 @@ def _known(kind: catalog.Kind, name: str, where: str) -> None:
 
 def _table(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise RecipeError(f"{where} is {value!r}; it must be a table of options.")
+        raise RecipeError(f"{where} is {options.quoted(value)}; it must be a table of options.")
     return dict(value)
 
 
@@ -364,7 +273,7 @@ def _dataset(document: Mapping[str, Any], folder: Path) -> Dataset:
 def _stages(document: Mapping[str, Any], folder: Path) -> tuple[Stage, ...]:
     tables = document.get("stages", [])
     if not isinstance(tables, list):
-        raise RecipeError(f"stages is {tables!r}; write each stage as a [[stages]] table.")
+        raise RecipeError(f"stages is {options.quoted(tables)}; write each stage as a [[stages]] table.")
     stages: list[Stage] = []
     for index, value in enumerate(tables):
         where = f"stages[{index}]"
@@ -390,7 +299,7 @@ def _check_overrides(table: Mapping[str, Any], where: str) -> None:
 def _from_folder(value: Any, folder: Path) -> Any:
     """Resolve a text that can only be a path; which options are paths is not known before a dataset is imported."""
     is_path = isinstance(value, str) and value.startswith(("./", "../", "~/"))
-    return str(folder / Path(value).expanduser()) if is_path else value
+    return options.absolute(value, folder) if is_path else value
 
 
 def _present(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,22 +2,80 @@
 
 import math
 from collections.abc import Iterable
-from typing import TypeVar
+from fractions import Fraction
+from typing import Annotated, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 T = TypeVar("T")
+
+Z_95 = 1.959964
+"""Half-width of a 95 % interval in standard deviations."""
+CONTENDED_RATIO = 1.25
+"""A median further above the fastest call than this was not taken on a quiet machine."""
+CONTENDED_CORES = 0.25
+"""More of the machine than this must not be busy with something else."""
+EXACT = 10_000
+"""Samples whose answer changed, up to which the exact test is computed."""
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""How many: a file that claims more is refused."""
+
+
+class Paired(Struct, frozen=True, kw_only=True):
+    """Two networks on the same test samples, sample by sample: what McNemar's test looks at."""
+
+    total: Count
+    """Test samples."""
+    gained: Count
+    """Samples that only this network answers rightly."""
+    lost: Count
+    """Samples that only the baseline answers rightly."""
+
+    @property
+    def points(self) -> float:
+        """Percentage points of top-1 above the baseline."""
+        return 100 * (self.gained - self.lost) / self.total if self.total else math.nan
+
+    @property
+    def margin(self) -> float:
+        """Half of the 95 % interval around ``points`` (Agresti and Min 2005: half a sample added to each cell)."""
+        n, gained, lost = self.total + 2, self.gained + 0.5, self.lost + 0.5
+        return 100 * Z_95 * math.sqrt(max(0.0, gained + lost - (gained - lost) ** 2 / n)) / n
+
+    @property
+    def p_value(self) -> float:
+        """Chance of so uneven a split, or a more uneven one, if both were equally good (exact McNemar test).
+
+        Above ``EXACT`` changed samples by the normal distribution with Edwards' correction, which is as good there.
+        """
+        changed = self.gained + self.lost
+        if changed > EXACT:
+            return math.erfc(max(0, abs(self.gained - self.lost) - 1) / math.sqrt(2 * changed))
+        ways, below = 1, 0
+        for successes in range(min(self.gained, self.lost) + 1):
+            below += ways
+            ways = ways * (changed - successes) // (successes + 1)
+        return min(1.0, float(Fraction(2 * below, 2**changed)))
 
 
 class Accuracy(Struct, frozen=True, kw_only=True):
     """How many test samples a deployed file answers rightly."""
 
-    correct: int
-    total: int
+    correct: Count
+    """Test samples answered rightly."""
+    total: Count
+    """Test samples."""
     runtime: str
     """What executed the file."""
+    version: str = ""
+    """Version of the runtime."""
+    instruction_set: str = ""
+    """As in ``Machine``: where the processor lacks some, 8-bit products saturate and answers change."""
     agreement: float | None = None
     """Share of test samples (0 to 1) with the same answer as the trained network; None when not compared."""
+    versus_baseline: Paired | None = None
+    """The same samples answered by the baseline in the same runtime; None for the baseline itself."""
 
     @property
     def top1(self) -> float:
@@ -29,20 +87,56 @@ class Accuracy(Struct, frozen=True, kw_only=True):
         """The 95 % interval of top-1 in percent (Wilson score interval)."""
         if not self.total:
             return 0.0, 100.0
-        z, n, p = 1.959964, self.total, self.correct / self.total
+        z, n, p = Z_95, self.total, self.correct / self.total
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return 100 * (centre - half), 100 * (centre + half)
 
 
-class CheckpointSize(Struct, frozen=True, kw_only=True):
-    """Bytes of a checkpoint as it lies on disk."""
+class TensorSize(Struct, frozen=True, kw_only=True):
+    """Bytes of one tensor in a checkpoint."""
 
-    size_bytes: int
-    num_parameters: int
+    name: str
+    """In the state dict: ``layer1.0.conv1.weight``."""
+    shape: tuple[Count, ...]
+    """Empty for a single number."""
+    dtype: Annotated[str, Meta(max_length=32)]
+    """``int8``, ``int32``, ``float32``, ..."""
+    num_nonzero: Count
+    """Entries that are not zero."""
+    coded_bytes: Count
+    """As it lies in the file."""
+    bound_bytes: float
+    """Zero-order entropy bound of its values; of a tensor that is not coded, its plain bytes."""
+
+    @property
+    def num_values(self) -> int:
+        """Entries, zeros included."""
+        return math.prod(self.shape)
+
+    @property
+    def plain_bytes(self) -> int:
+        """As the array lies in memory."""
+        return self.num_values * int("".join(filter(str.isdigit, self.dtype)) or 8) // 8
+
+
+class CheckpointSize(Struct, frozen=True, kw_only=True):
+    """Bytes of a checkpoint: as it lies on disk, and the same network written in other ways."""
+
+    size_bytes: Count
+    """Of the compact file as it lies on disk: entropy-coded weights, everything else, header."""
+    num_parameters: Count
     """Weights and biases, zeros included."""
-    num_nonzero: int
+    num_nonzero: Count
     """Those that are not zero."""
+    dense_bytes: Count
+    """Of the same tensors in a plain safetensors file: a byte a weight where they are int8."""
+    float_bytes: Count
+    """Of the parameters as float32: four bytes each."""
+    bound_bytes: float
+    """What no coder that looks at one weight at a time could beat, headers and tables of scales included."""
+    tensors: tuple[TensorSize, ...] = ()
+    """In the order of the file."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -52,9 +146,10 @@ class Machine(Struct, frozen=True, kw_only=True):
     """Model name of the processor."""
     instruction_set: str
     """Widest integer instructions that matter: ``amx_int8``, ``avx512_vnni``, ``avx_vnni``, ``avx2``, ..."""
-    cores: int
+    cores: Count
     """Cores that the process may use."""
     host: str
+    """Name of the machine."""
     system: str
     """Operating system and its version."""
     versions: dict[str, str]
@@ -65,36 +160,75 @@ class Latency(Struct, frozen=True, kw_only=True):
     """Time of one call of a deployed file, in a fresh process, interleaved with the baseline."""
 
     runtime: str
+    """What executed the file."""
     median_ms: float
+    """Half of the timed calls took at most so long."""
     p90_ms: float
+    """90 of 100 calls took at most so long."""
     p99_ms: float
+    """99 of 100 calls took at most so long."""
     min_ms: float
-    samples: int
+    """The fastest call."""
+    samples: Count
     """Timed calls."""
-    threads: int
-    batch_size: int
+    threads: Count
+    """Threads of the runtime."""
+    batch_size: Count
+    """Images in a call."""
     machine: Machine
+    """Where it was measured."""
+    precision: dict[str, Count] = {}
+    """Convolutions and matrix products by the precision that they were executed in: ``int8``, ``float32``, ..."""
+    roof_ms: float | None = None
+    """Time of the multiplications alone at the processor's peak, measured beside; None where it is not known."""
+    roof_of: str = ""
+    """Instructions whose peak that is, the widest vector ones: ``avx512_vnni``, ``avx512_fma``, ..."""
     load: float | None = None
     """Load average of the machine just before; None where the system does not tell."""
+    load_after: float | None = None
+    """The same just after."""
+    busy_elsewhere: float | None = None
+    """Cores that other processes, or other machines on the same hardware (steal), kept busy meanwhile."""
+    involuntary_switches: Count = 0
+    """Times that the system took the core away during the timed calls."""
 
     @property
-    def is_noisy(self) -> bool:
-        """The median is so far above the minimum that something else used the processor."""
-        return self.median_ms > 1.25 * self.min_ms
+    def contended(self) -> bool:
+        """Something else used the processor: the median is far above the minimum, or the system says so."""
+        return self.median_ms > CONTENDED_RATIO * self.min_ms or (self.busy_elsewhere or 0.0) > CONTENDED_CORES
+
+    @property
+    def condition(self) -> str:
+        """What it is filed under: the runtime, with the size of the batch and the number of threads unless it is 1."""
+        batch = f", batch {self.batch_size}" if self.batch_size != 1 else ""
+        return self.runtime + batch + (f", {self.threads} threads" if self.threads != 1 else "")
+
+    @property
+    def of_roof(self) -> float | None:
+        """How many times as long as the roof a call takes; None where that is not known."""
+        return self.median_ms / self.roof_ms if self.roof_ms else None
 
 
 class Report(Struct, frozen=True, kw_only=True):
     """The numbers of one network, as far as they have been measured."""
 
-    accuracy: Accuracy | None = None
+    accuracies: dict[str, Accuracy] = {}
+    """By name of the runtime, in the order of the recipe."""
     size: CheckpointSize | None = None
     latency: dict[str, Latency] = {}
-    """By name of the runtime."""
+    """By condition (``Latency.condition``)."""
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """That in the first runtime."""
+        return next(iter(self.accuracies.values()), None)
 
     @property
     def fastest(self) -> Latency | None:
-        """The latency in the runtime with the lowest median."""
-        return min(self.latency.values(), key=lambda latency: latency.median_ms, default=None)
+        """The latency in the runtime with the lowest median, of the smallest batch and the fewest threads."""
+        return min(
+            self.latency.values(), key=lambda found: (found.batch_size, found.threads, found.median_ms), default=None
+        )
 
     def versus(self, baseline: "Report") -> "Comparison":
         """Set this network against its baseline, as far as both have been measured."""
@@ -107,6 +241,7 @@ class Report(Struct, frozen=True, kw_only=True):
         both_accuracies = self.accuracy is not None and baseline.accuracy is not None
         return Comparison(
             top1_points=self.accuracy.top1 - baseline.accuracy.top1 if both_accuracies else None,  # type: ignore[union-attr]
+            paired=self.accuracy.versus_baseline if self.accuracy is not None else None,
             size_ratio=baseline.size.size_bytes / self.size.size_bytes if both_sizes else None,  # type: ignore[union-attr]
             speedup=speedups,
         )
@@ -117,6 +252,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
     top1_points: float | None
     """Percentage points of top-1 above the baseline."""
+    paired: Paired | None
+    """The same, sample by sample; None where that is not known."""
     size_ratio: float | None
     """How many times smaller the checkpoint is."""
     speedup: dict[str, float]

@@ -2,7 +2,8 @@
 
 STORE/stages/KEY/weights.safetensors    the network's tensors, masks and ranges included
 STORE/stages/KEY/result.json            metrics, cost and curve of the training; stands there last
-STORE/stages/KEY/deployed/              the lowered network: model.onnx, model.safetensors, deployed.json
+STORE/stages/KEY/deployed/              the lowered network: artifacts and deployed.json
+STORE/stages/KEY/deployed/answers/      what each runtime answered to the test split, class by class
 STORE/stages/KEY.lock                   held by whoever trains the key
 """
 
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from pipeline import events, files
+from pipeline import decoding, events, files
 from pipeline.errors import CheckpointError
 from pipeline.lock import exclusive, nothing
-from pipeline.report import Accuracy, CheckpointSize
+from pipeline.report import CheckpointSize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,13 +51,26 @@ class Deployed(Struct, frozen=True, kw_only=True):
     operators: dict[str, int]
     """Operators of the graph that ONNX Runtime executes, by type."""
     size: CheckpointSize
-    accuracy: Accuracy
+    num_macs: int
+    """Multiplications with an addition that one image takes."""
     sha256: dict[str, str]
     """Checksum of each file, by the kind of the artifact."""
 
 
-artifact_names = {"onnx": "model.onnx", "checkpoint": "model.safetensors"}
-"""File of each kind of artifact in the folder ``deployed``."""
+_results = msgspec.json.Decoder(StageResult)
+_deployed = msgspec.json.Decoder(Deployed)
+
+artifact_names = {
+    "onnx": "model.onnx",
+    "checkpoint": "model.pqd.safetensors",
+    "samples": "samples.npz",
+    "weights": "weights.safetensors",
+}
+"""File of each kind of artifact in the folder ``deployed``: the network as ONNX, the compact checkpoint, test images
+with the logits that the lowered network gives them, and the trained tensors (float32, masks and ranges included)."""
+
+TRAINED = "trained"
+"""Whose answers those of the trained network are, before it was lowered."""
 
 
 class StageFolder:
@@ -90,7 +106,7 @@ class StageFolder:
         """
         path = self.folder / "result.json"
         try:
-            result = msgspec.json.decode(path.read_bytes(), type=StageResult)
+            result = decoding.json(path.read_bytes(), _results)
             damaged = files.sha256(self.weights_path) != result.sha256
         except FileNotFoundError:
             return None
@@ -130,14 +146,36 @@ class StageFolder:
     def deployed(self) -> Deployed | None:
         """Read what is known about the lowered network; None when it has not been lowered, or is damaged."""
         try:
-            found = msgspec.json.decode((self.deployed_folder / "deployed.json").read_bytes(), type=Deployed)
+            found = decoding.json((self.deployed_folder / "deployed.json").read_bytes(), _deployed)
             intact = all(
                 files.sha256(self.deployed_folder / artifact_names[kind]) == checksum
                 for kind, checksum in found.sha256.items()
             )
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, KeyError, msgspec.DecodeError):
             return None
         return found if intact else None
+
+    def answers(self, who: str) -> NDArray[np.int64] | None:
+        """Read what a runtime, or the trained network, answered to the test split; None when it has not been asked.
+
+        Args:
+            who: ``TRAINED``, or what ``deployment`` calls a runtime of one version on one kind of processor.
+        """
+        try:
+            found: NDArray[np.int64] = np.load(self._answers_path(who), allow_pickle=False).astype(np.int64)
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def keep_answers(self, who: str, answers: NDArray[np.int64]) -> None:
+        """Keep what was answered, for ``answers``."""
+        path = self._answers_path(who)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(path) as temporary, temporary.open("wb") as opened:
+            np.save(opened, answers.astype(np.int32), allow_pickle=False)
+
+    def _answers_path(self, who: str) -> Path:
+        return self.deployed_folder / "answers" / f"{who}.npy"
 
 
 @contextlib.contextmanager

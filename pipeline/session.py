@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline import events
-from pipeline.errors import RunStopped, StageError, TrainingDiverged
-from pipeline.recipe import Training
+from pipeline.errors import StageError, TrainingDiverged
 from pipeline.runs.store import Run
+from pipeline.sections import Training
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,8 +33,9 @@ class Session:
     """Put a fact on record."""
     teacher: Callable[[], "Teacher"]
     """Make the answers of the trained network that the stage named by ``teacher_in``."""
-    stop_requested: Callable[[], bool]
-    """A signal or a person asked the run to stop."""
+    between_steps: Callable[[], None]
+    """Called between two steps, costs microseconds: waits while a measurement is under way, and raises
+    ``RunStopped`` when a signal or a person asked the run to stop."""
     outcome: dict[str, float] = field(default_factory=dict)
     """Metrics of the last and the best epoch of ``fit``."""
 
@@ -93,14 +94,13 @@ class Session:
 
 
 class _Reporter:
-    """Turns what the training loop tells into events, and a wish to stop into ``RunStopped``."""
+    """Turns what the training loop tells into events."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def checkpoint_stop(self) -> None:
-        if self._session.stop_requested():
-            raise RunStopped
+        self._session.between_steps()
 
     def progressed(self, step: int, metrics: Mapping[str, float]) -> None:
         self._session.emit(events.Progressed(index=self._session.index, step=step, metrics=dict(metrics)))

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.keys import answers_key
-from pipeline.recipe import Recipe, Training
+from pipeline.recipe import Recipe
+from pipeline.sections import Training
 
 if TYPE_CHECKING:
     import torch

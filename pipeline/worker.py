@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline import catalog, deployment, events, files, teachers
+from pipeline import catalog, deployment, events, files, teachers, turns
 from pipeline.errors import CheckpointError, PipelineError, RunStopped, StageError
 from pipeline.events import AnyEvent
 from pipeline.keys import stage_keys
+from pipeline.lock import nothing
 from pipeline.recipe import Recipe
 from pipeline.results import StageFolder, StageResult
 from pipeline.runs.log import EventWriter
@@ -94,37 +95,52 @@ class _Worker:
         self._plan = self._recipe.plan
         self._results: list[StageResult] = []
         self._told_s = 0.0
+        self._give_way = nothing
         self._device: torch.device
         self._task: ImageClassification
         self._places: list[StageFolder]
 
     def work(self) -> None:
         """Train or reuse each stage, then deploy and measure."""
-        recipe = self._recipe
         self._start()
         self._task = self._load_task()
-        for index in range(len(self._plan)):
-            self._check_stop()
-            self._results.append(self._stage(index))
-        paths: dict[str, Path] = {}
+        with turns.training(say=self._waited, interrupt=self._check_stop) as self._give_way:
+            for index in range(len(self._plan)):
+                self._between_steps()
+                self._results.append(self._stage(index))
+            networks = self._deploy()
+        self._give_way = nothing
+        deployment.time_networks(
+            networks, recipe=self._recipe, task=self._task, emit=self._emit, interrupt=self._check_stop
+        )
+
+    def _deploy(self) -> dict[str, deployment.Deployment]:
+        networks: dict[str, deployment.Deployment] = {}
         for subject, index in (("baseline", 0), ("deployed", len(self._plan) - 1)):
-            self._check_stop()
-            paths[subject] = deployment.deploy(
+            self._between_steps()
+            networks[subject] = deployment.deploy(
                 functools.partial(self._restore, index),
                 self._places[index],
                 run=self._run,
-                recipe=recipe,
+                recipe=self._recipe,
                 task=self._task,
                 subject=subject,
+                baseline=networks.get("baseline"),
                 emit=self._emit,
             )
-        deployment.time_networks(
-            paths, run=self._run, recipe=recipe, task=self._task, emit=self._emit, interrupt=self._check_stop
-        )
+        return networks
 
     def _check_stop(self) -> None:
         if self._stop():
             raise RunStopped
+
+    def _between_steps(self) -> None:
+        """Between two steps: end where a person wants it, pause while a measurement is under way."""
+        self._check_stop()
+        self._give_way()
+
+    def _waited(self, reason: str) -> None:
+        self._emit(events.Waited(reason=reason))
 
     def _start(self) -> None:
         import torch
@@ -190,8 +206,8 @@ class _Worker:
     def _stage(self, index: int) -> StageResult:
         """Reuse the result of one entry of the plan, or train it."""
         place = self._places[index]
-        waited = events.Waited(reason="another run trains the same stage: waiting for it")
-        with place.locked(waiting=lambda: self._emit(waited), interrupt=self._check_stop):
+        reason = "another run trains the same stage: waiting for it"
+        with place.locked(waiting=lambda: self._waited(reason), interrupt=self._between_steps):
             try:
                 result = place.result()
             except CheckpointError as error:
@@ -232,7 +248,7 @@ class _Worker:
             settings=settings,
             emit=emit,
             teacher=lambda: self._teacher(entry.recipe, session),
-            stop_requested=self._stop,
+            between_steps=self._between_steps,
         )
         # From the place in the chain alone, so that a stage after a reused one trains as if it had not been reused,
         # and a teacher as the baseline of its own recipe.

@@ -1,8 +1,11 @@
 """What every test may rely on: an empty home, one torch thread, no run left behind."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pipeline import turns
 
 real_data = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,6 +18,14 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PQD_WORKBENCH_STORE", "PQD_WORKBENCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(autouse=True, scope="session")
+def turns_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests from waiting for the developer's own trainings and measurements, and these from waiting for tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(turns.VARIABLE, str(tmp_path_factory.mktemp("turns")))
+        yield
 
 
 @pytest.fixture

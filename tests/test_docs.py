@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import catalog, presets, recipe
+from pipeline import catalog, presets, recipe, sections
 from pipeline.options import options_of
 
 root = Path(__file__).resolve().parents[1]
@@ -26,11 +26,18 @@ def test_readme_names_every_plugin(kind):
         assert f"`{name}`" in readme or f"--format {name}" in readme, name
 
 
-def test_the_page_of_options_says_what_the_declarations_say():
-    specification = importlib.util.spec_from_file_location("options_page", root / "docs" / "options.py")
+@pytest.mark.parametrize("name", ["options", "report"])
+def test_a_page_says_what_the_declarations_say(name):
+    specification = importlib.util.spec_from_file_location(f"{name}_page", root / "docs" / f"{name}.py")
     page = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(page)
-    assert page.page.read_text(encoding="utf-8") == page.text(), "run: python docs/options.py"
+    assert page.page.read_text(encoding="utf-8") == page.text(), f"run: python docs/{name}.py"
+
+
+def test_every_field_of_the_report_is_explained():
+    rows = re.findall(r"^\| `.*\|$", (root / "docs" / "report.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(rows) > 80
+    assert not [row for row in rows if row.endswith("|  |")]
 
 
 def test_readme_names_options_that_exist_with_their_defaults():
@@ -45,7 +52,7 @@ def test_readme_names_options_that_exist_with_their_defaults():
             assert default.rstrip(".") in (written, written.removesuffix(".0")), f"{name}.{key}"
 
 
-@pytest.mark.parametrize("record", [recipe.Baseline, recipe.Training, recipe.Measure])
+@pytest.mark.parametrize("record", [sections.Baseline, sections.Training, sections.Measure])
 def test_readme_names_options_of_a_section_that_exist(record):
     (row,) = [line for line in readme.splitlines() if line.startswith(f"| `[{record.__name__.lower()}]` |")]
     declared = {option.name for option in options_of(record)}
@@ -108,7 +115,7 @@ def test_readmes_script_gives_the_answers_that_the_report_counts(tmp_path):
     from tests.e2e.conftest import make_recipe, run_here
 
     run = run_here(RunStore(tmp_path / "store"), make_recipe("Q"))
-    folder = export.export(run, tmp_path / "exports")
+    folder = export.export(run, tmp_path / "exports", ["onnx"]).folder
     splits = Digits().load()
     np.savez(tmp_path / "digits.npz", images=splits.x_test, labels=splits.y_test)
     (script,) = [block for block in blocks("python") if "onnxruntime" in block]

@@ -1,6 +1,7 @@
 """The one reader of the store: a thread that polls event logs by byte offset and posts frozen pictures.
 
-A run that is over is read once. Only the followed run is read for its curves and its printed log.
+A run that is over is read again only when its log grew: it was measured once more. Only the followed run is read for
+its curves and its printed log.
 """
 
 import math
@@ -104,22 +105,33 @@ class _Watched:
         self.view = RunView(run=run, name=run.id)
         self._state = RunState()
         self._offset = 0
-        self._settled = False
+        self._settled: int | None = None
+        """Size of the log when the run was found to be over, or unreadable."""
         self._named = False
 
     def look(self) -> RunView:
         """Read on; gives the same object when nothing changed."""
-        if self._settled:
+        # Asked before the log is read: what is added in between is read at the next look.
+        size = self._log_size()
+        if self._settled == size:
             return self.view
         try:
             view = self._read()
+            is_settled = view.state.status.is_over and view.state.status is not Status.LOST
         except Exception as error:
             # A folder may hold anything; a run that cannot be read is shown as such beside the others.
-            self._settled = True
+            is_settled = True
             view = RunView(run=self.run, name=self.view.name, recipe=self.view.recipe, problem=_sentence(error))
+        self._settled = size if is_settled else None
         if view != self.view:
             self.view = view
         return self.view
+
+    def _log_size(self) -> int:
+        try:
+            return self.run.events_path.stat().st_size
+        except OSError:
+            return 0
 
     def _read(self) -> RunView:
         name, recipe = self.view.name, self.view.recipe
@@ -130,12 +142,10 @@ class _Watched:
                 name = recipe.name
             except PipelineError:
                 recipe = None
-        state = self._read_state()
-        self._settled = state.status.is_over and state.status is not Status.LOST
-        return RunView(run=self.run, name=name, recipe=recipe, state=state)
+        return RunView(run=self.run, name=name, recipe=recipe, state=self._read_state())
 
     def _read_state(self) -> RunState:
-        if (self.run.folder / "summary.json").exists():
+        if self.run.summary_path.exists():
             return self.run.state()
         # Asked before the log is read: a run that ends in between has then written its last event.
         alive = self.run.is_alive()

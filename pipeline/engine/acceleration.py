@@ -10,7 +10,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 Precision = Literal["float32", "bfloat16"]
 

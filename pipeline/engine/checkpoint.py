@@ -4,13 +4,14 @@ Nothing here ever unpickles code: `.pt`, `.pth` and `.th` files are opened with 
 needs more is refused.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from pipeline import files
@@ -44,10 +45,19 @@ def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str])
         plain[name] = copied.clone() if storage in seen else copied
         seen.add(storage)
     try:
-        with files.replacing(path) as temporary:
-            save_file(plain, temporary, dict(metadata))
+        files.write_bytes(path, _in_order(serialize(plain, dict(metadata))))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the checkpoint {str(path)!r} cannot be written: {_reason(error)}.") from None
+
+
+def _in_order(content: bytes) -> bytes:
+    """Sort the metadata of a safetensors file: the library's own order is another each time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

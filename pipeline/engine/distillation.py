@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pipeline.engine import acceleration
 from pipeline.engine.task import Batch, Task
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 Loss = Callable[[Batch, Tensor], Tensor]
 """A batch and the logits ``(N, classes)`` that the network gave for it in; a scalar out."""

@@ -21,7 +21,7 @@ from pipeline.engine.determinism import derived_seed, generator
 from pipeline.engine.task import Batch
 from pipeline.errors import DatasetError
 from pipeline.protocols import Augmentation, Splits
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 
 class ImageClassification:

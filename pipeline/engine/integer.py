@@ -16,7 +16,10 @@ from pipeline.engine.tracing import Leaf
 BIAS_MAX = 2**30
 """Largest magnitude of an int32 bias; as much again is left for the products added to it."""
 
-_library = torch.library.Library("pqd", "DEF")
+LIBRARY = "pqd"
+"""Namespace of our operators."""
+
+_library = torch.library.Library(LIBRARY, "DEF")
 _library.define("quantize(Tensor x, Tensor scale, Tensor zero_point) -> Tensor")
 _library.define("dequantize(Tensor codes, Tensor scale, Tensor? zero_point=None) -> Tensor")
 _library.define("global_average(Tensor x) -> Tensor")
@@ -53,6 +56,8 @@ DEQUANTIZE = torch.ops.pqd.dequantize.default
 """The operator that becomes DequantizeLinear, axis 0."""
 GLOBAL_AVERAGE = torch.ops.pqd.global_average.default
 """The operator that becomes GlobalAveragePool."""
+SPELLED_OUT = {QUANTIZE: quantize, DEQUANTIZE: dequantize, GLOBAL_AVERAGE: global_average}
+"""Each of our operators in torch's own."""
 
 
 class Normalization(Leaf):

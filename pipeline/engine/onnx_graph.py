@@ -1,4 +1,4 @@
-"""Writing a lowered network as an ONNX file, and counting what ONNX Runtime makes of it.
+"""Writing a lowered network as an ONNX file.
 
 The file holds QuantizeLinear and DequantizeLinear around float operators (QDQ), which every runtime fuses into its
 own INT8 kernels. Weight codes lie in it once, as int8.
@@ -6,18 +6,15 @@ own INT8 kernels. Weight codes lie in it once, as int8.
 
 import contextlib
 import logging
-import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 import torch
 from onnxscript import opset18 as op
-from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from pipeline import files
 from pipeline.engine import integer
@@ -26,30 +23,21 @@ from pipeline.errors import ExportError
 OPSET = 18
 """ONNX operator set: the oldest that the exporter writes natively, so that most runtimes read the file."""
 
-_MOVES = frozenset(
-    {
-        *("Cast", "Concat", "DequantizeLinear", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "NhwcMaxPool"),
-        *("Pad", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape", "Shape", "Slice", "Split", "Squeeze"),
-        *("Transpose", "Unsqueeze"),
-    }
-)
 
-
-def write(lowered: nn.Module, path: Path, *, example: Tensor, metadata: Mapping[str, str]) -> None:
+def write(exported: ExportedProgram, path: Path, *, metadata: Mapping[str, str]) -> None:
     """Write a lowered network as ONNX: input `images`, output `logits`, batches of any size.
 
     The file appears complete or not at all: it is written beside its place, flushed to disk and renamed.
 
     Args:
-        lowered: What `lowering.lower` returned.
+        exported: What `program.export` returned.
         path: Of the file; its folder exists. An older file is replaced.
-        example: Images of the shape to be deployed, uint8 `(N, C, H, W)`; only the shape counts.
         metadata: Stored in the file as its properties.
 
     Raises:
         ExportError: the network holds an operation that ONNX cannot express, or the file cannot be written.
     """
-    model = _translate(lowered, example)
+    model = _translate(exported)
     onnx.helper.set_model_props(model, dict(metadata))
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -61,49 +49,13 @@ def write(lowered: nn.Module, path: Path, *, example: Tensor, metadata: Mapping[
         raise ExportError(f"the file {str(path)!r} cannot be written: {error.strerror}.") from error
 
 
-def operators(path: Path) -> Counter[str]:
-    """Count the operators that ONNX Runtime executes on the CPU, after its own graph optimisation.
-
-    Raises:
-        ExportError: ONNX Runtime cannot open the file.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        optimized = Path(folder) / "optimized.onnx"
-        options = onnxruntime.SessionOptions()
-        options.optimized_model_filepath = str(optimized)
-        options.log_severity_level = 3  # it warns that an optimised file fits this machine only; so it shall
-        try:
-            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors share no base class of their own
-            raise ExportError(f"ONNX Runtime cannot open {str(path)!r}: {error}.") from error
-        graph = onnx.load(optimized).graph
-    return Counter(node.op_type for node in graph.node)
-
-
-def arithmetic(counts: Mapping[str, int]) -> tuple[Counter[str], Counter[str]]:
-    """Split what `operators` counted into those that compute on integers and those that compute on floats.
-
-    What only moves or converts values, and the normalisation of the images, is in neither.
-    """
-    computing = Counter({name: count for name, count in counts.items() if name not in _MOVES})
-    computing -= Counter(Sub=1, Div=1)
-    integers = Counter(
-        {name: n for name, n in computing.items() if name.startswith(("QLinear", "QGemm", "QAttention"))}
-    )
-    return integers, computing - integers
-
-
-def _translate(lowered: nn.Module, example: Tensor) -> onnx.ModelProto:
-    # A batch of one would be taken for a constant.
-    batch = torch.zeros((2, *example.shape[1:]), dtype=example.dtype)
+def _translate(exported: ExportedProgram) -> onnx.ModelProto:
     with _quiet():
         try:
             program = torch.onnx.export(
-                lowered.eval(),
-                (batch,),
+                exported,
                 input_names=["images"],
                 output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,

@@ -6,7 +6,7 @@ import math
 import torch
 from torch import nn
 
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 SECOND_MOMENT = 0.999
 """Decay of AdamW's mean squared gradient, as Kingma and Ba (2015) have it."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.engine import acceleration
 from pipeline.engine.task import Task
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 trial_s = 0.25
 """How long the peak of a device is looked for."""

@@ -28,7 +28,7 @@ from pipeline.engine.distillation import Loss
 from pipeline.engine.keeping import Keeper
 from pipeline.engine.task import Batch, Task
 from pipeline.errors import TrainingDiverged
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 report_every_s = 0.5
 """Least time between two progress reports."""
@@ -76,7 +76,7 @@ def fit(
         task: the data and the plain loss.
         epochs: passes over the training split; 0 trains nothing.
         learning_rate: peak step size.
-        settings: how; see ``pipeline.recipe.Training``.
+        settings: how; see ``pipeline.sections.Training``.
         watcher: follows the training and may stop it.
         loss: replaces the plain loss of the task; called with float32 outputs, outside of any autocast.
         before_step: called with the share of the stage done, before each step.

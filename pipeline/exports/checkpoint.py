@@ -1,48 +1,54 @@
-"""The compressed weights as one safetensors file, with scales, shapes and provenance in its metadata.
+"""The compact checkpoint: entropy-coded integer weights and the network's graph in one safetensors file.
 
-The very file that was weighed. It holds numbers only, so opening it runs nothing.
+The very file that was weighed. It opens without the backbone's code and without the recipe, and opening it runs nothing
+that the file names.
 """
 
-import json
 from pathlib import Path
 
-from pipeline.errors import ExportError
+from pipeline import load
 from pipeline.exports import _artifacts
-from pipeline.protocols import FileFacts
+from pipeline.protocols import Predict
 from pipeline.runs.store import Run
 
-SUMMARY = "the compressed weights, for whatever reads safetensors"
+SUMMARY = "the fewest bytes; opens as a torch module, or as numpy arrays"
 REQUIRES: tuple[str, ...] = ("safetensors",)
 READS = "checkpoint"
+LOWERED = True
 
 USAGE = """\
-`{file}` holds the tensors of the network by name, to be opened with `safetensors.numpy.load_file("{file}")`; its
-metadata holds the recipe, the class names and the mean and standard deviation of the images' channels scaled to [0, 1].
+With pqd-workbench and torch:
+
+```python
+import json
+
+import pipeline
+import torch
+
+network = pipeline.load("{file}")
+_, metadata = pipeline.load_arrays("{file}")  # arrays and metadata; this needs no torch
+images = torch.zeros({shape}, dtype=torch.uint8)  # your images: raw pixels, 0 to 255
+print([json.loads(metadata["classes"])[answer] for answer in network(images).argmax(1)])
+```
+
+Normalisation is part of the network: it takes raw pixels and refuses everything but uint8 images of this shape.
 """
 
 
 def write(run: Run, folder: Path) -> list[Path]:
-    """Write ``model.safetensors``.
+    """Write ``model.pqd.safetensors``.
 
     Raises:
         ExportError: the run has no such file, or the folder cannot be written.
         OutputMismatch: the file is not the one that was weighed.
     """
-    return [_artifacts.copy(run, READS, folder / "model.safetensors")]
+    return [_artifacts.copy(run, READS, folder / "model.pqd.safetensors")]
 
 
-def facts(path: Path) -> FileFacts:
-    """Read the class names, for the model card.
+def open(path: Path, run: Run) -> Predict:  # noqa: A001  (the name of the contract)
+    """Open it in torch.
 
     Raises:
-        ExportError: the file cannot be read.
+        CheckpointError: it holds no network.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-        classes = tuple(str(name) for name in json.loads(metadata["classes"])) if "classes" in metadata else None
-    except (OSError, SafetensorError, ValueError) as error:
-        raise ExportError(f"{path.name} cannot be read back: {error}.") from error
-    return FileFacts(usage=USAGE.format(file=path.name), classes=classes)
+    return _artifacts.in_torch(load(path))

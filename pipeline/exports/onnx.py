@@ -5,17 +5,16 @@ graph. ``logits`` is float32 ``(N, classes)``. ONNX Runtime, OpenVINO and whatev
 names are in its metadata under ``classes``.
 """
 
-import json
 from pathlib import Path
 
-from pipeline.errors import ExportError
 from pipeline.exports import _artifacts
-from pipeline.protocols import FileFacts
+from pipeline.protocols import Predict
 from pipeline.runs.store import Run
 
 SUMMARY = "the deployed network, for ONNX Runtime and others"
-REQUIRES: tuple[str, ...] = ("onnx",)
+REQUIRES: tuple[str, ...] = ("onnxruntime",)
 READS = "onnx"
+LOWERED = True
 
 USAGE = """\
 With nothing but onnxruntime and numpy:
@@ -33,9 +32,8 @@ images = np.zeros({shape}, np.uint8)  # your images: raw pixels, 0 to 255
 print([classes[answer] for answer in logits.argmax(axis=1)])
 ```
 
-`images` is uint8 `(N, C, H, W)`: raw pixels from 0 to 255, channels in the order of the dataset (RGB where there are
-three), any N. No other preprocessing: the normalisation is part of the graph. `logits` is float32 `(N, classes)`; the
-largest is the answer.
+`images` is uint8 `(N, C, H, W)`, `logits` is float32 `(N, classes)`. Normalisation is part of the graph; ONNX Runtime
+refuses images that are not uint8.
 """
 
 
@@ -49,20 +47,12 @@ def write(run: Run, folder: Path) -> list[Path]:
     return [_artifacts.copy(run, READS, folder / "model.onnx")]
 
 
-def facts(path: Path) -> FileFacts:
-    """Read the shape of the images and the class names, for the model card.
+def open(path: Path, run: Run) -> Predict:  # noqa: A001  (the name of the contract)
+    """Open it in ONNX Runtime.
 
     Raises:
-        ExportError: the file cannot be read.
+        MeasurementError: it cannot be opened.
     """
-    import onnx
+    from pipeline.runtimes import onnxruntime
 
-    try:
-        model = onnx.load(path, load_external_data=False)
-        metadata = {entry.key: entry.value for entry in model.metadata_props}
-        dims = model.graph.input[0].type.tensor_type.shape.dim
-        classes = tuple(str(name) for name in json.loads(metadata["classes"])) if "classes" in metadata else None
-    except Exception as error:  # what a damaged file makes the reader raise has no common base
-        raise ExportError(f"{path.name} cannot be read back: {error}.") from error
-    shape = (1, *(dim.dim_value or 1 for dim in dims[1:]))
-    return FileFacts(usage=USAGE.format(file=path.name, shape=shape), classes=classes)
+    return onnxruntime.load(path, threads=1).predict

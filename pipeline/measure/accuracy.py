@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import MeasurementError
 from pipeline.protocols import Predict
-from pipeline.report import Accuracy
+from pipeline.report import Accuracy, Machine, Paired
 
 
 def classify(predict: Predict, images: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.int64]:
@@ -35,31 +35,35 @@ def classify(predict: Predict, images: NDArray[np.uint8], batch_size: int = 256)
 
 
 def accuracy(
-    predict: Predict,
-    images: NDArray[np.uint8],
+    answers: NDArray[np.int64],
     labels: NDArray[np.int64],
     *,
     runtime: str,
+    machine: Machine,
     trained: NDArray[np.int64] | None = None,
-    batch_size: int = 256,
+    baseline: NDArray[np.int64] | None = None,
 ) -> Accuracy:
-    """Count the right answers of a deployed file.
+    """Count right answers, by themselves and against others' answers to the same samples.
 
     Args:
-        predict: from a runtime.
-        images: ``(N, C, H, W)``.
-        labels: class of each image, ``(N,)``.
-        runtime: its name, for the record.
+        answers: class that the deployed file gives each sample, ``(N,)``.
+        labels: class of each sample, ``(N,)``.
+        runtime: what executed the file.
+        machine: where.
         trained: what the trained network answers, ``(N,)``, to tell how often both agree; None not to compare.
-        batch_size: images in a call.
-
-    Raises:
-        MeasurementError: the logits are not one row for each image, or not finite.
+        baseline: what the baseline's file answers, ``(N,)``; None not to compare.
     """
-    answers = classify(predict, images, batch_size)
+    right = answers == labels
+    paired = None
+    if baseline is not None:
+        was_right = baseline == labels
+        paired = Paired(total=len(labels), gained=int((right & ~was_right).sum()), lost=int((was_right & ~right).sum()))
     return Accuracy(
-        correct=int((answers == labels).sum()),
+        correct=int(right.sum()),
         total=len(labels),
         runtime=runtime,
+        version=machine.versions.get(runtime, ""),
+        instruction_set=machine.instruction_set,
         agreement=None if trained is None else float((answers == trained).mean()),
+        versus_baseline=paired,
     )

@@ -1,120 +1,109 @@
 """How long one call of a deployed file takes: a fresh process, everything interleaved, nothing else of ours beside it.
 
 The process that trained is no place to measure: torch's threads and memory are in the way. So one new process, which
-never imports torch, opens all files with the same runtime, warms each up and times them in short alternating blocks. A
-processor that slows down or gets company in the middle then does so for all of them.
+never imports torch unless the runtime is torch, opens all files with the same runtime, warms each up and times them in
+short alternating blocks. A processor that slows down or gets company in the middle then does so for all of them.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from pipeline import catalog
-from pipeline.errors import MeasurementError, PipelineError
-from pipeline.lock import POLL_S, exclusive, nothing
-from pipeline.measure.machine import machine, usable_cores
-from pipeline.protocols import Predict
+from pipeline import catalog, turns
+from pipeline.errors import MeasurementError
+from pipeline.lock import POLL_S, nothing
+from pipeline.measure import roof
+from pipeline.measure.machine import machine
+from pipeline.measure.timing import Answer, Effort, Request
 from pipeline.report import Latency
 
-WARMUP_CALLS = 20
-WARMUP_S = 0.2
-BLOCK = 16
-"""Timed calls of one file before it is another's turn."""
+Mode = Literal["quick", "report"]
+
+efforts: dict[Mode, Effort] = {
+    "quick": Effort(seconds=1, calls=200, at_most_s=60, settle_s=3),
+    "report": Effort(seconds=60, calls=1000, at_most_s=600, settle_s=10),
+}
+"""What each mode asks of every single file."""
 MAX_BATCHES = 16
 """Different batches that the calls go through in turn."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
-class Request(Struct, frozen=True, kw_only=True):
-    """What the process is to time."""
+class Subject(Struct, frozen=True, kw_only=True):
+    """A file to be timed."""
 
-    subjects: dict[str, str]
-    """Path of each file, by the name of what it is."""
-    runtime: str
-    images: str
-    """Path of a ``.npy`` file, ``(batches, batch_size, C, H, W)``."""
-    threads: int
-    samples: int
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """What the process found."""
-
-    times_ns: dict[str, list[int]]
-    """Nanoseconds of each timed call, by subject."""
-    has_torch: bool
-    """Torch was imported, which would spoil the numbers."""
+    path: Path
+    num_macs: int | None = None
+    """Multiplications with an addition that one image takes; None where that is not known: there is no roof then."""
 
 
 def measure(
-    subjects: Mapping[str, Path],
+    subjects: Mapping[str, Subject],
     *,
     runtime: str,
     images: NDArray[np.uint8],
-    threads: int,
-    batch_size: int,
-    samples: int,
-    lock_path: Path,
-    waiting: Callable[[], None] = nothing,
+    threads: int = 1,
+    batch_size: int = 1,
+    mode: Mode = "quick",
+    say: turns.Say = turns.silent,
     interrupt: Callable[[], None] = nothing,
 ) -> dict[str, Latency]:
-    """Time deployed files against each other.
+    """Time deployed files against each other, when no other measurement and no training of ours is under way.
 
     Args:
-        subjects: deployed files, by name (``baseline``, ``deployed``).
+        subjects: deployed files, any number, by name (``baseline``, ``deployed``).
         runtime: a name of the catalogue; it executes them all.
         images: what they are fed, ``(N, C, H, W)``; repeated when fewer than a batch.
         threads: threads of the runtime; the process is kept on as many cores where the system allows it.
         batch_size: images in a call.
-        samples: timed calls of each file, at least.
-        lock_path: measurements that share this file never overlap.
-        waiting: told once, when another measurement is under way.
+        mode: how long; see ``efforts``.
+        say: told in a sentence what is waited for, if anything.
         interrupt: called a few times a second; what it raises ends the measurement.
 
     Raises:
+        MissingDependency: the runtime is not installed.
         MeasurementError: a file cannot be opened or called, or the process died.
-        RunStoreError: the lock file cannot be opened.
+        RunStoreError: the lock files cannot be opened.
     """
     packages = catalog.load("runtimes", runtime).REQUIRES
-    with exclusive(lock_path, waiting=waiting, interrupt=interrupt) as lock:
-        load = _load_average()
-        with tempfile.TemporaryDirectory(prefix="pqd-measure-") as folder:
-            batches = Path(folder) / "images.npy"
-            np.save(batches, _batches(images, batch_size), allow_pickle=False)
-            request = Request(
-                subjects={name: str(path.resolve()) for name, path in subjects.items()},
-                runtime=runtime,
-                images=str(batches),
-                threads=threads,
-                samples=samples,
-            )
-            answer = _ask(request, Path(folder), lock, interrupt)
+    with (
+        turns.measurement(say=say, interrupt=interrupt) as turn,
+        tempfile.TemporaryDirectory(prefix="pqd-measure-") as folder,
+    ):
+        peak = roof.peak()
+        batches = Path(folder) / "images.npy"
+        np.save(batches, _batches(images, batch_size), allow_pickle=False)
+        request = Request(
+            subjects={name: str(subject.path.resolve()) for name, subject in subjects.items()},
+            runtime=runtime,
+            images=str(batches),
+            threads=threads,
+            effort=efforts[mode],
+        )
+        answer = _ask(request, Path(folder), turn, interrupt)
     where = machine((*packages, "numpy"))
     found = {}
-    for name, times in answer.times_ns.items():
-        times_ms = np.array(times) / 1e6
-        median, p90, p99 = (float(value) for value in np.percentile(times_ms, (50, 90, 99)))
+    for name, timing in answer.timings.items():
+        reached = peak.roof(timing.precision) if peak is not None else None
+        macs = subjects[name].num_macs
+        roof_of, macs_per_s = reached if reached is not None and macs is not None else ("", None)
         found[name] = Latency(
+            **msgspec.structs.asdict(timing),
             runtime=runtime,
-            median_ms=median,
-            p90_ms=p90,
-            p99_ms=p99,
-            min_ms=float(times_ms.min()),
-            samples=len(times),
             threads=threads,
             batch_size=batch_size,
             machine=where,
-            load=load,
+            roof_of=roof_of,
+            roof_ms=1e3 * (macs or 0) * batch_size / (threads * macs_per_s) if macs_per_s else None,
         )
     return found
 
@@ -125,24 +114,17 @@ def _batches(images: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
     return chosen.reshape(count, batch_size, *images.shape[1:])
 
 
-def _load_average() -> float | None:
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return None
-
-
-def _ask(request: Request, folder: Path, lock: int, interrupt: Callable[[], None] = nothing) -> Answer:
-    """Have a fresh process do it; it holds the lock too, should this process die before it."""
+def _ask(request: Request, folder: Path, turn: int, interrupt: Callable[[], None] = nothing) -> Answer:
+    """Have a fresh process do it; it keeps the turn, too, should this process die before it."""
     (folder / "request.json").write_bytes(msgspec.json.encode(request))
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.measure.latency", "request.json", "answer.json"],
+        [sys.executable, "-m", "pipeline.measure.timing", "request.json", "answer.json"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd=folder,
         env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(request.threads)),
-        pass_fds=(lock,),
+        pass_fds=(turn,),
     )
     try:
         while True:
@@ -161,69 +143,3 @@ def _ask(request: Request, folder: Path, lock: int, interrupt: Callable[[], None
         lines = errors.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise MeasurementError(f"latency could not be measured: {lines[-1].strip()}")
     return msgspec.json.decode((folder / "answer.json").read_bytes(), type=Answer)
-
-
-def _pin(threads: int) -> None:
-    """Stay on as many cores as threads, of different physical cores while there are enough."""
-    cores = usable_cores()
-    if not hasattr(os, "sched_setaffinity") or threads >= len(cores):
-        return
-    first: list[int] = []
-    second: list[int] = []
-    seen: set[str] = set()
-    for core in reversed(cores):
-        try:
-            siblings = Path(TOPOLOGY.format(core)).read_text(encoding="ascii")
-        except OSError:
-            siblings = str(core)
-        (second if siblings in seen else first).append(core)
-        seen.add(siblings)
-    os.sched_setaffinity(0, [*first, *second][:threads])
-
-
-def _time(predict: Predict, batches: NDArray[np.uint8], calls: int, start: int) -> list[int]:
-    clock, count = time.perf_counter_ns, len(batches)
-    # The first call of a block finds the other file's weights in the caches; it is not timed.
-    predict(batches[start % count])
-    times = []
-    for index in range(start, start + calls):
-        batch = batches[index % count]
-        before = clock()
-        predict(batch)
-        times.append(clock() - before)
-    return times
-
-
-def _interleaved(predicts: dict[str, Predict], batches: NDArray[np.uint8], samples: int) -> dict[str, list[int]]:
-    for predict in predicts.values():
-        began, calls = time.monotonic(), 0
-        while calls < WARMUP_CALLS or time.monotonic() - began < WARMUP_S:
-            predict(batches[calls % len(batches)])
-            calls += 1
-    times: dict[str, list[int]] = {name: [] for name in predicts}
-    order = list(predicts)
-    for done in range(0, samples, BLOCK):
-        for name in order:
-            times[name] += _time(predicts[name], batches, min(BLOCK, samples - done), done)
-        order.reverse()
-    return times
-
-
-def main(request_path: Path, answer_path: Path) -> int:
-    """Do what a request asks: the body of the fresh process. Returns its exit status."""
-    request = msgspec.json.decode(request_path.read_bytes(), type=Request)
-    try:
-        _pin(request.threads)
-        runtime = catalog.load("runtimes", request.runtime)
-        batches: NDArray[np.uint8] = np.load(request.images, allow_pickle=False)
-        predicts = {name: runtime.load(Path(path), threads=request.threads) for name, path in request.subjects.items()}
-        times = _interleaved(predicts, batches, request.samples)
-    except PipelineError as error:
-        print(error, file=sys.stderr)
-        return 1
-    answer_path.write_bytes(msgspec.json.encode(Answer(times_ns=times, has_torch="torch" in sys.modules)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.report import Machine
 
 CPUINFO = Path("/proc/cpuinfo")
+TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 instruction_sets = {
     "amx_int8": "amx_int8",
     "avx512_vnni": "avx512_vnni",
@@ -35,10 +36,9 @@ def machine(packages: Sequence[str]) -> Machine:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    cpuinfo = _cpuinfo()
     return Machine(
-        cpu=cpuinfo.get("model name") or _other_cpu(),
-        instruction_set=_instruction_set(cpuinfo.get("flags", cpuinfo.get("Features", ""))),
+        cpu=_cpuinfo().get("model name") or _other_cpu(),
+        instruction_set=_instruction_set(),
         cores=len(usable_cores()),
         host=platform.node(),
         system=platform.platform(),
@@ -53,6 +53,30 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def pin(threads: int) -> None:
+    """Stay on as many cores as threads, of different physical cores while there are enough."""
+    cores = usable_cores()
+    if not hasattr(os, "sched_setaffinity") or threads >= len(cores):
+        return
+    first: list[int] = []
+    second: list[int] = []
+    seen: set[str] = set()
+    for core in reversed(cores):
+        try:
+            siblings = Path(TOPOLOGY.format(core)).read_text(encoding="ascii")
+        except OSError:
+            siblings = str(core)
+        (second if siblings in seen else first).append(core)
+        seen.add(siblings)
+    os.sched_setaffinity(0, [*first, *second][:threads])
+
+
+def flags() -> frozenset[str]:
+    """List the instructions that the processor has, in the system's own words; empty where it does not tell."""
+    cpuinfo = _cpuinfo()
+    return frozenset(cpuinfo.get("flags", cpuinfo.get("Features", "")).split())
+
+
 def _cpuinfo() -> dict[str, str]:
     """Read what the system says about its first core; empty where it has no such file."""
     try:
@@ -63,8 +87,8 @@ def _cpuinfo() -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs}
 
 
-def _instruction_set(flags: str) -> str:
-    present = set(flags.split())
+def _instruction_set() -> str:
+    present = flags()
     for flag, name in instruction_sets.items():
         if flag in present:
             return name

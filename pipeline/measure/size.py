@@ -1,11 +1,8 @@
-"""Bytes of a checkpoint as it lies on disk, and what it holds."""
+"""Bytes of a checkpoint: as it lies on disk, and the same network written in other ways."""
 
 from pathlib import Path
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
-from pipeline.errors import MeasurementError
+from pipeline.compact import file
 from pipeline.report import CheckpointSize
 
 counted = frozenset({"weight", "bias", "factor", "offset"})
@@ -13,21 +10,23 @@ counted = frozenset({"weight", "bias", "factor", "offset"})
 
 
 def checkpoint_size(path: Path) -> CheckpointSize:
-    """Measure a safetensors file and count its parameters and those that are not zero.
+    """Weigh a compact checkpoint and count its parameters and those that are not zero.
 
     Raises:
-        MeasurementError: the file is absent, cut short or no safetensors file.
+        CheckpointError: the file is absent, damaged, or claims what its bytes do not hold.
     """
-    parameters = nonzero = 0
-    try:
-        size_bytes = path.stat().st_size
-        with safe_open(path, framework="np") as opened:
-            for name in opened.keys():  # noqa: SIM118
-                if name.rpartition(".")[2] in counted:
-                    tensor = opened.get_tensor(name)
-                    parameters += tensor.size
-                    nonzero += int(np.count_nonzero(tensor))
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MeasurementError(f"the size of {str(path)!r} cannot be measured: {reason}.") from None
-    return CheckpointSize(size_bytes=size_bytes, num_parameters=parameters, num_nonzero=nonzero)
+    tensors = file.sizes(path)
+    size_bytes = path.stat().st_size
+    learnt = [tensor for tensor in tensors if tensor.name.rpartition(".")[2] in counted]
+    # Header and metadata: the same in every way of writing.
+    around = size_bytes - sum(tensor.coded_bytes for tensor in tensors)
+    parameters = sum(tensor.num_values for tensor in learnt)
+    return CheckpointSize(
+        size_bytes=size_bytes,
+        num_parameters=parameters,
+        num_nonzero=sum(tensor.num_nonzero for tensor in learnt),
+        dense_bytes=around + sum(tensor.plain_bytes for tensor in tensors),
+        float_bytes=4 * parameters,
+        bound_bytes=around + sum(tensor.bound_bytes for tensor in tensors),
+        tensors=tensors,
+    )

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from pipeline import events as e
 from pipeline.errors import CorruptRun
-from pipeline.report import Report
+from pipeline.options import quoted
+from pipeline.report import Count, Report
 
 
 class Status(StrEnum):
@@ -39,14 +40,14 @@ class StageState(Struct, frozen=True, kw_only=True):
 
     stage: str
     key: str
-    epochs: int
+    epochs: Count
     status: str = "pending"
     """``pending``, ``running``, ``finished`` or ``reused``."""
-    steps: int = 0
+    steps: Count = 0
     """Optimiser steps in all; 0 until known."""
-    step: int = 0
+    step: Count = 0
     """Steps done."""
-    epoch: int = 0
+    epoch: Count = 0
     """Passes done."""
     started_s: float | None = None
     """When training began; None when it has not, or was not needed."""
@@ -84,10 +85,10 @@ class Artifact(Struct, frozen=True, kw_only=True):
     subject: str
     """``baseline`` or ``deployed``."""
     kind: str
-    """``checkpoint`` or ``onnx``."""
+    """``onnx``, ``checkpoint``, ``samples`` or ``weights``."""
     path: str
     """Relative to the store."""
-    bytes: int
+    bytes: Count
     sha256: str
 
 
@@ -100,20 +101,21 @@ class RunState(Struct, frozen=True, kw_only=True):
     ended_s: float | None = None
     updated_s: float | None = None
     """Time of the newest event."""
-    pid: int | None = None
+    pid: Count | None = None
     host: str = ""
     device: str = ""
     stages: tuple[StageState, ...] = ()
     """The entries of the plan, in order: the baseline first; the stage whose result is deployed last."""
-    index: int | None = None
+    index: Count | None = None
     """The entry of ``stages`` at work; None before the first and after the last."""
     activity: str = ""
-    """What is going on beside training, in a few words; empty while a stage trains."""
+    """What is going on beside training, in a few words; empty while a stage trains, and once the run is over."""
     download: float | None = None
     """Share of a dataset that has arrived, 0 to 1; None while nothing is downloaded or its size is unknown."""
     baseline: Report = Report()
     deployed: Report = Report()
-    operators: dict[str, dict[str, int]] = {}
+    """Of each condition the newest numbers: a run that is over can be measured again."""
+    operators: dict[str, dict[str, Count]] = {}
     """Operators of the executed graph by type, of ``baseline`` and of ``deployed``."""
     artifacts: tuple[Artifact, ...] = ()
     notes: tuple[str, ...] = ()
@@ -156,7 +158,8 @@ class RunState(Struct, frozen=True, kw_only=True):
                     layer_sparsity=event.layer_sparsity,
                 )
             case e.Progressed():
-                return self._with(event.index, step=event.step, metrics=self._merged(event.index, event.metrics))
+                state = self._with(event.index, step=event.step, metrics=self._merged(event.index, event.metrics))
+                return change(state, activity="")
             case e.EpochFinished():
                 merged = self._merged(event.index, event.metrics)
                 return self._with(event.index, step=event.step, epoch=event.epoch, metrics=merged)
@@ -175,23 +178,19 @@ class RunState(Struct, frozen=True, kw_only=True):
             case e.ModelLowered():
                 return change(self, activity="lowering", operators=self.operators | {event.subject: event.operators})
             case e.ArtifactWritten():
-                artifact = Artifact(
-                    subject=event.subject,
-                    kind=event.kind,
-                    path=event.path,
-                    bytes=event.bytes,
-                    sha256=event.sha256,
-                )
+                artifact = Artifact(**{name: getattr(event, name) for name in Artifact.__struct_fields__})
                 return change(self, artifacts=(*self.artifacts, artifact))
             case e.Measuring():
                 return change(self, activity=f"measuring {event.what}", index=None)
             case e.AccuracyMeasured():
-                return self._reported(event.subject, accuracy=event.accuracy)
+                report: Report = getattr(self, event.subject)
+                accuracies = report.accuracies | {event.accuracy.runtime: event.accuracy}
+                return self._reported(event.subject, accuracies=accuracies)
             case e.SizeMeasured():
                 return self._reported(event.subject, size=event.size)
             case e.LatencyMeasured():
-                report: Report = getattr(self, event.subject)
-                latency = report.latency | {event.latency.runtime: event.latency}
+                report = getattr(self, event.subject)
+                latency = report.latency | {event.latency.condition: event.latency}
                 return self._reported(event.subject, latency=latency)
             case e.RunFinished():
                 return self._ended(event, Status.FINISHED)
@@ -255,7 +254,7 @@ def _check(event: e.AnyEvent, entries: int) -> None:
     if index is not None and not 0 <= index < entries:
         raise CorruptRun(f"an event of the log ({type(event).__name__}) names entry {index} of a plan of {entries}.")
     if subject not in ("baseline", "deployed"):
-        raise CorruptRun(f"an event of the log ({type(event).__name__}) names the subject {subject!r}.")
+        raise CorruptRun(f"an event of the log ({type(event).__name__}) names the subject {quoted(subject)}.")
 
 
 class History:

@@ -7,6 +7,7 @@
 A run is alive exactly while a process holds its ``run.lock``; the kernel lets go of it on any death.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,18 +15,23 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pipeline import files, recipe
+from pipeline import decoding, files, recipe
 from pipeline.errors import CorruptRun, PipelineError, RunNotFound, RunStoreError
 from pipeline.events import AnyEvent
+from pipeline.lock import exclusive
 from pipeline.options import suggest
 from pipeline.recipe import Recipe
-from pipeline.runs import log
+from pipeline.runs import description, log
+from pipeline.runs.description import Description
 from pipeline.runs.state import History, RunState, Status
+
+_summary = msgspec.json.Decoder(RunState)
 
 
 class Run:
@@ -58,6 +64,11 @@ class Run:
     def lock_path(self) -> Path:
         """Held by the pipeline process as long as it lives."""
         return self.folder / "run.lock"
+
+    @property
+    def summary_path(self) -> Path:
+        """What the log of a run that is over adds up to."""
+        return self.folder / "summary.json"
 
     @property
     def stop_path(self) -> Path:
@@ -100,18 +111,45 @@ class Run:
         Raises:
             CorruptRun: a line is not an event.
         """
-        summary = self.folder / "summary.json"
-        if summary.exists():
-            try:
-                return msgspec.json.decode(summary.read_bytes(), type=RunState)
-            except msgspec.DecodeError:
-                pass  # the log below is the truth; the summary only saves reading it
+        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+            # The log below is the truth; the summary only saves reading it.
+            found = decoding.json(self.summary_path.read_bytes(), _summary)
+            if found.index is None or found.index < len(found.stages):
+                return found
         # Asked before the log is read: a run that ends in between has then written its last event.
         alive = self.is_alive()
         state = RunState()
         for event in self.events()[0]:
             state = state.after(event)
         return self.settle(state, alive=alive)
+
+    def append(self, happened: Sequence[AnyEvent]) -> None:
+        """Put further facts on the record of a run that is over.
+
+        Raises:
+            RunStoreError: the run is alive, did not come to its end, or its folder is gone or cannot be written.
+            CorruptRun: a line of the log is not an event.
+        """
+
+        def refuse() -> None:
+            if time.monotonic() > patience_s:
+                raise RunStoreError(f"the run {self.id} is still alive; wait for its end or stop it.")
+
+        # Whoever looks whether the run is alive holds the lock for an instant, too.
+        patience_s = time.monotonic() + 2.0
+        with exclusive(self.lock_path, interrupt=refuse):
+            # Under our lock the run looks alive, so this is the log's own word.
+            if not self.state().status.is_over:
+                raise RunStoreError(f"the run {self.id} is lost; only a run that came to its end takes further facts.")
+            try:
+                # Without a summary every reader takes the log, so none meets an old one beside newer facts.
+                self.summary_path.unlink(missing_ok=True)
+                with log.EventWriter(self.events_path) as writer:
+                    for event in happened:
+                        writer.append(event)
+                files.write_bytes(self.summary_path, msgspec.json.encode(self.state()))
+            except OSError as error:
+                raise RunStoreError(f"the run {self.id} cannot be written: {error.strerror}.") from error
 
     def settle(self, state: RunState, *, alive: bool) -> RunState:
         """Turn the state of a run whose process is gone without a last word into ``lost``."""
@@ -126,38 +164,14 @@ class Run:
             history.add(event)
         return history
 
-    def describe(self) -> dict[str, Any]:
-        """Give everything a program wants to know, as plain values (``show --json``)."""
-        document = self.recipe().document()
-        state = self.state()
-        return {
-            "id": self.id,
-            "name": document["name"],
-            "status": state.status.value,
-            "recipe": document,
-            "stages": [
-                {
-                    "stage": stage.stage, "key": stage.key, "status": stage.status, "reused": stage.reused,
-                    "top1": stage.top1, "seconds": stage.seconds, "epochs": stage.epochs,
-                    "sparsity": stage.metrics.get("sparsity"),
-                }
-                for stage in state.stages
-            ],
-            "baseline": _numbers(state, "baseline"),
-            "deployed": _numbers(state, "deployed"),
-            "artifacts": [
-                {**msgspec.to_builtins(artifact), "path": str(self.store / artifact.path)}
-                # What was asked for comes before what it is compared with.
-                for artifact in sorted(state.artifacts, key=lambda artifact: artifact.subject != "deployed")
-            ],
-            "operators": state.operators,
-            "notes": list(state.notes),
-            "failure": state.failure,
-            "device": state.device,
-            "started_s": state.started_s,
-            "ended_s": state.ended_s,
-            "folder": str(self.folder),
-        }  # fmt: skip
+    def describe(self) -> Description:
+        """Give everything a program wants to know (``show --json``).
+
+        Raises:
+            RecipeError: the recipe does not fit this version.
+            CorruptRun: a line of the log is not an event.
+        """
+        return description.of(self.state(), folder=self.folder, recipe=self.recipe().document())
 
 
 class RunStore:
@@ -241,22 +255,6 @@ def _name(run: Run) -> str:
         return run.recipe().name
     except PipelineError:
         return ""
-
-
-def _numbers(state: RunState, subject: str) -> dict[str, Any]:
-    report = getattr(state, subject)
-    accuracy, size = report.accuracy, report.size
-    return {
-        "top1": accuracy.top1 if accuracy else None,
-        "top1_interval": list(accuracy.interval) if accuracy else None,
-        "correct": accuracy.correct if accuracy else None,
-        "total": accuracy.total if accuracy else None,
-        "agreement": accuracy.agreement if accuracy else None,
-        "size_bytes": size.size_bytes if size else None,
-        "num_parameters": size.num_parameters if size else None,
-        "num_nonzero": size.num_nonzero if size else None,
-        "latency": {name: msgspec.to_builtins(latency) for name, latency in report.latency.items()},
-    }
 
 
 def read_environment(run: Run) -> dict[str, Any]:

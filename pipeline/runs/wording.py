@@ -4,13 +4,19 @@ import math
 import time
 
 from pipeline import events as e
-from pipeline.report import Accuracy, CheckpointSize, Latency
+from pipeline.options import options_of
+from pipeline.protocols import Stage
+from pipeline.report import CONTENDED_CORES, CONTENDED_RATIO, Accuracy, CheckpointSize, Latency, Paired
 from pipeline.runs.state import RunState, Status
 from pipeline.runs.store import Run
 
 MIB = 1024 * 1024
 NOTHING = "-"
 """Stands where no number is known."""
+SIGNIFICANT = 0.05
+"""Two networks whose difference has a larger p-value are not told apart."""
+EAGER = "torch"
+"""Runtime that executes the baseline as most people do."""
 
 
 def number(value: float | None, form: str) -> str:
@@ -28,9 +34,29 @@ def rate(value: float | None) -> str:
     return NOTHING if value is None or not math.isfinite(value) else f"{value:,.0f}"
 
 
-def points(value: float | None) -> str:
-    """Write a difference of two percentages."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{value:+.2f} points"
+def points(value: float | None, paired: Paired | None = None, digits: int = 2) -> str:
+    """Write a difference of two percentages; with half of its 95 % interval where samples were compared in pairs."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    margin = "" if paired is None else f" ± {paired.margin:.{digits}f}"
+    return f"{value:+.{digits}f}{margin}"
+
+
+def p_value(value: float) -> str:
+    """Write a probability."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def versus_baseline(found: Accuracy) -> str:
+    """Say whether top-1 is really another than the baseline's; empty where samples were not compared in pairs."""
+    paired = found.versus_baseline
+    if paired is None or not paired.total:
+        return ""
+    direction = "larger" if paired.points > 0 else "smaller"
+    by = f"{direction} by {abs(paired.points):.2f} ± {paired.margin:.2f} points ({p_value(paired.p_value)})"
+    if paired.p_value < SIGNIFICANT:
+        return f"{by} on {paired.total:,} samples"
+    return f"{by}: not distinguishable from the baseline on {paired.total:,} samples"
 
 
 def times(ratio: float | None, better: str, worse: str) -> str:
@@ -76,11 +102,35 @@ def size(found: CheckpointSize | None) -> str:
     return NOTHING if found is None else f"{mib(found.size_bytes)} ({found.size_bytes:,} bytes)"
 
 
+def bytes_of(value: float | None) -> str:
+    """Write bytes: as such while they are few, else in MiB."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.0f} bytes" if value < MIB else f"{value / MIB:.2f} MiB"
+
+
 def latency(found: Latency | None) -> str:
     """Write the median and the 90th percentile."""
     if found is None:
         return NOTHING
     return f"{milliseconds(found.median_ms)} median, {milliseconds(found.p90_ms)} p90"
+
+
+def precision(found: Latency) -> str:
+    """Write how many products were executed in which precision: ``int8 21, float32 1``; empty where not known."""
+    return ", ".join(f"{name} {count:,}" for name, count in found.precision.items())
+
+
+def contention(found: Latency) -> str:
+    """Say why a latency is not to be trusted; empty where it is."""
+    if not found.contended:
+        return ""
+    reasons = []
+    if found.median_ms > CONTENDED_RATIO * found.min_ms > 0:
+        reasons.append(f"the median is {found.median_ms / found.min_ms:.2f} times the fastest call")
+    if found.busy_elsewhere is not None and found.busy_elsewhere > CONTENDED_CORES:
+        reasons.append(f"something else kept {found.busy_elsewhere:.1f} cores busy")
+    return " and ".join(reasons) or "the machine was not quiet"
 
 
 def duration(seconds: float | None) -> str:
@@ -124,6 +174,32 @@ def pipeline_of(run: Run) -> str:
     return f"{recipe.name}: {recipe.backbone} on {recipe.dataset.name}, {stages}"
 
 
+def stage_words(stage: Stage) -> str:
+    """Name a stage with its main options: the first two, its epochs, and what is not as it is by default."""
+    listed = options_of(type(stage))
+    shown = [
+        f"{option.name} {value(getattr(stage, option.name))}"
+        for place, option in enumerate(listed)
+        if place < 2 or option.name == "epochs" or getattr(stage, option.name) != option.default
+    ]
+    return f"{stage.name}: {', '.join(shown)}" if shown else stage.name
+
+
+def value(found: object) -> str:
+    """Write the value of an option."""
+    match found:
+        case bool():
+            return "yes" if found else "no"
+        case float():
+            return f"{found:g}"
+        case dict():
+            return ", ".join(f"{key} {value(inner)}" for key, inner in found.items()) or "none"
+        case tuple() | list():
+            return " ".join(map(value, found)) or "none"
+        case _:
+            return str(found)
+
+
 def log_line(event: e.AnyEvent, state: RunState) -> str:
     """Put an event into one line with its time of day; empty for one that a log need not repeat."""
     words = describe(event, state)
@@ -160,11 +236,11 @@ def describe(event: e.AnyEvent, state: RunState) -> str:
         case e.Measuring():
             return f"measuring {event.what}"
         case e.AccuracyMeasured():
-            return f"top-1 of {event.subject}: {accuracy(event.accuracy)}"
+            return f"top-1 of {event.subject} in {event.accuracy.runtime}: {accuracy(event.accuracy)}"
         case e.SizeMeasured():
             return f"checkpoint of {event.subject}: {size(event.size)}"
         case e.LatencyMeasured():
-            return f"latency of {event.subject} in {event.latency.runtime}: {latency(event.latency)}"
+            return f"latency of {event.subject} in {event.latency.condition}: {latency(event.latency)}"
         case e.RunFinished() | e.RunFailed() | e.RunStopped():
             return state.status.value
         case _:

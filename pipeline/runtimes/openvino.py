@@ -1,19 +1,26 @@
 """OpenVINO on the CPU: one stream, a fixed number of threads, float32 left as float32."""
 
 import importlib.metadata
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MeasurementError
-from pipeline.protocols import Predict
+from pipeline.protocols import Loaded
 
 READS: str = "onnx"
 REQUIRES: tuple[str, ...] = ("openvino",)
 
+PRODUCTS = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
+"""Layers that multiply and add; a grouped convolution is one."""
+precisions = {"u8": "int8", "i8": "int8", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+"""By OpenVINO's word."""
 
-def load(path: Path, *, threads: int) -> Predict:
+
+def load(path: Path, *, threads: int) -> Loaded:
     """Open an ONNX file with one input and logits as its first output.
 
     Args:
@@ -40,19 +47,39 @@ def load(path: Path, *, threads: int) -> Predict:
     except RuntimeError as error:
         raise MeasurementError(f"OpenVINO {version()} cannot open {str(path)!r}: {_reason(error)}.") from None
 
+    expected, fitting = network.input(0).partial_shape, set[tuple[np.dtype[Any], tuple[int, ...]]]()
+
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        where = f"OpenVINO {version()} cannot execute {str(path)!r} on {images.dtype} images of shape {images.shape}"
-        # Left alone, it converts any array and recompiles for any shape, in silence.
-        expected = network.input(0).partial_shape
-        if images.dtype != np.uint8 or not expected.compatible(openvino.PartialShape(images.shape)):
-            raise MeasurementError(f"{where}: it takes uint8 images of shape {expected}.")
         try:
-            logits: NDArray[np.float32] = request.infer([images])[network.output(0)]
+            # Left alone, it converts any array and recompiles for any shape, in silence.
+            if (images.dtype, images.shape) not in fitting:
+                if images.dtype != np.uint8 or not expected.compatible(openvino.PartialShape(images.shape)):
+                    raise RuntimeError(f"it takes uint8 images of shape {expected}")
+                fitting.add((images.dtype, images.shape))
+            # A twentieth of a millisecond less than to call it with a list of arrays.
+            request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(images), shared_memory=True))
+            request.infer()
+            logits: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
         except RuntimeError as error:
-            raise MeasurementError(f"{where}: {_reason(error)}.") from None
+            raise MeasurementError(
+                f"OpenVINO {version()} cannot execute {str(path)!r} on {images.dtype} images of shape {images.shape}: "
+                f"{_reason(error)}."
+            ) from None
         return logits
 
-    return predict
+    return Loaded(predict=predict, precision=lambda: _precision(network))
+
+
+def _precision(network: Any) -> dict[str, int]:
+    """Count what the plug-in made of the layers, in its own words."""
+    infos = [operation.get_rt_info() for operation in network.get_runtime_model().get_ordered_ops()]
+    return dict(
+        Counter(
+            precisions.get(used := info["runtimePrecision"].astype(str), used)
+            for info in infos
+            if info["layerType"].astype(str) in PRODUCTS
+        )
+    )
 
 
 def _reason(error: Exception) -> str:

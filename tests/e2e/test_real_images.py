@@ -23,6 +23,7 @@ def test_quantize_alone_costs_the_published_resnet20_less_than_a_point(shared_da
             },
             baseline={"checkpoint": str(shared_data / "cifar10_resnet20.th")},
             training={"batch_size": 128, "device": "cpu"},
+            measure={"eager_baseline": False},
         ),
     )
     state = run.state()

@@ -13,6 +13,7 @@ class Fruit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     colour: Annotated[Literal["red", "green"], Meta(description="what it looks like")] = "red"
     source: Annotated[str, Meta(extra={"path": True})]
     scale: tuple[float, ...] | None = None
+    sizes: tuple[Annotated[int, Meta(ge=1)], ...] = (1,)
     shares: tuple[Annotated[float, Meta(gt=0, lt=1)], ...] = (0.5,)
     care: Annotated[dict[str, Any], Meta(description="what it needs")] = {}
     ripe: bool = False
@@ -31,6 +32,7 @@ def test_an_option_knows_what_its_declaration_says():
     assert option("source").required
     assert option("source").is_path
     assert option("scale").items == "float"
+    assert option("sizes").items == "int"
     assert (option("care").kind, option("care").default) == ("table", {})
 
 
@@ -57,6 +59,7 @@ def test_a_table_stands_last_as_in_toml():
         ("ripe", "yes", True),
         ("scale", "[0.5, 1]", [0.5, 1.0]),
         ("shares", "0.25, 0.75", [0.25, 0.75]),
+        ("sizes", "1, 8", [1, 8]),
         ("care", '{ water = "much", days = [1, 2] }', {"water": "much", "days": [1, 2]}),
         ("care", "", {}),
     ],
@@ -70,6 +73,8 @@ def test_a_typed_text_becomes_a_value(name, text, value):
     [
         ("weight", "0"),
         ("weight", "nan"),
+        ("sizes", "1, 0"),
+        ("sizes", "1.5"),
         ("weight", "heavy"),
         ("count", "1.5"),
         ("colour", "blue"),
@@ -95,6 +100,8 @@ def test_a_record_is_built_from_decoded_values():
         ({"source": "x", "wieght": 1.0}, r"fruit\.wieght is not an option here; did you mean 'weight'\?"),
         ({"source": "x", "weight": 6}, r"fruit\.weight is 6; it must be a number above 0 and at most 5\."),
         ({"source": "x", "count": True}, r"fruit\.count is True; it must be a whole number"),
+        ({"source": "x", "count": 10**5000}, r"fruit\.count is a number of 16,610 bits; it must be a whole number"),
+        ({"source": "x", "weight": "y" * 10**5}, r"fruit\.weight is 'y{79}\.\.\.; it must be a number"),
         ({}, r"fruit\.source is missing; it must be a text\."),
     ],
 )

@@ -1,8 +1,9 @@
 import math
 
+import msgspec
 import pytest
 
-from pipeline.report import Accuracy, CheckpointSize, Latency, Machine, Report, pareto_front
+from pipeline.report import Accuracy, CheckpointSize, Latency, Machine, Paired, Report, pareto_front
 
 machine = Machine(cpu="c", instruction_set="avx512_vnni", cores=2, host="h", system="s", versions={})
 
@@ -16,8 +17,10 @@ def latency(median_ms: float) -> Latency:
 
 def report(correct: int, size_bytes: int, median_ms: float) -> Report:
     return Report(
-        accuracy=Accuracy(correct=correct, total=100, runtime="onnxruntime"),
-        size=CheckpointSize(size_bytes=size_bytes, num_parameters=10, num_nonzero=5),
+        accuracies={"onnxruntime": Accuracy(correct=correct, total=100, runtime="onnxruntime")},
+        size=CheckpointSize(
+            size_bytes=size_bytes, num_parameters=10, num_nonzero=5, dense_bytes=10, float_bytes=40, bound_bytes=9.0
+        ),
         latency={"onnxruntime": latency(median_ms)},
     )
 
@@ -46,9 +49,55 @@ def test_what_is_not_measured_is_not_compared():
     assert (comparison.top1_points, comparison.size_ratio, comparison.speedup) == (None, None, {})
 
 
-def test_a_latency_far_above_its_minimum_is_noisy():
-    assert latency(1.3).is_noisy
-    assert not latency(1.2).is_noisy
+def test_a_median_far_above_the_minimum_was_contended():
+    assert latency(1.3).contended
+    assert not latency(1.2).contended
+
+
+def test_a_processor_that_others_used_was_contended():
+    assert msgspec.structs.replace(latency(1.0), busy_elsewhere=0.5).contended
+    assert not msgspec.structs.replace(latency(1.0), busy_elsewhere=0.1).contended
+
+
+def test_batches_of_other_sizes_are_filed_apart():
+    assert latency(1.0).condition == "onnxruntime"
+    assert msgspec.structs.replace(latency(1.0), batch_size=8).condition == "onnxruntime, batch 8"
+    assert msgspec.structs.replace(latency(1.0), batch_size=8, threads=2).condition == "onnxruntime, batch 8, 2 threads"
+
+
+def test_the_fastest_is_looked_for_among_the_smallest_batches():
+    found = [latency(3.0), msgspec.structs.replace(latency(2.0), runtime="openvino")]
+    found.append(msgspec.structs.replace(latency(1.0), batch_size=8))
+    assert Report(latency={one.condition: one for one in found}).fastest.runtime == "openvino"
+
+
+class TestPaired:
+    def test_the_p_value_is_the_exact_binomial(self):
+        # 2 * (1 + 10 + 45) / 2**10: at most two of ten heads.
+        assert Paired(total=100, gained=2, lost=8).p_value == pytest.approx(2 * 56 / 1024)
+        assert Paired(total=100, gained=5, lost=5).p_value == 1.0
+        assert Paired(total=100, gained=0, lost=0).p_value == 1.0
+        assert Paired(total=10_000, gained=0, lost=1_500).p_value < 1e-300
+
+    def test_above_the_exact_test_stands_the_normal_distribution_with_edwards_correction(self):
+        # The exact test of 10,000 throws and the approximation of 10,001 hardly differ.
+        exact = Paired(total=20_000, gained=4900, lost=5100).p_value
+        near = Paired(total=20_000, gained=4900, lost=5101)
+        assert near.p_value == pytest.approx(math.erfc(200 / math.sqrt(2 * 10_001)))
+        assert near.p_value == pytest.approx(exact, rel=0.03)
+
+    def test_counts_that_cannot_be_still_have_a_margin(self):
+        assert Paired(total=10, gained=1000, lost=0).margin == 0.0
+
+    def test_the_interval_is_agresti_and_mins(self):
+        # Written out for 3 gained and 9 lost of 200: cells 3.5 and 9.5 of 202.
+        paired = Paired(total=200, gained=3, lost=9)
+        deviation = math.sqrt((3.5 + 9.5) - (3.5 - 9.5) ** 2 / 202) / 202
+        assert paired.points == pytest.approx(-3.0)
+        assert paired.margin == pytest.approx(100 * 1.959964 * deviation)
+
+    def test_equal_answers_still_have_a_margin(self):
+        assert Paired(total=3000, gained=0, lost=0).margin == pytest.approx(100 * 1.959964 / 3002)
 
 
 def test_the_front_holds_what_nothing_beats():

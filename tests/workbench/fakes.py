@@ -77,7 +77,10 @@ def training(of, index, time_s, *, top1=90.0, epochs=None, reused=False, seconds
 
 def measured(subject, time_s, *, top1, size_bytes, ms, total=1000):
     accuracy = Accuracy(correct=round(top1 * total / 100), total=total, runtime="onnxruntime")
-    size = CheckpointSize(size_bytes=size_bytes, num_parameters=size_bytes, num_nonzero=size_bytes // 2)
+    size = CheckpointSize(
+        size_bytes=size_bytes, num_parameters=size_bytes, num_nonzero=size_bytes // 2, dense_bytes=size_bytes,
+        float_bytes=4 * size_bytes, bound_bytes=0.99 * size_bytes,
+    )  # fmt: skip
     found = [
         e.AccuracyMeasured(time_s=time_s, subject=subject, accuracy=accuracy),
         e.SizeMeasured(time_s=time_s, subject=subject, size=size),

@@ -59,7 +59,7 @@ stage = "quantize"
 epochs = 0
 
 [measure]
-samples = 200
+eager_baseline = false
 """
 
 

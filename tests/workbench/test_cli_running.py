@@ -15,7 +15,7 @@ from tests.workbench.commands import COMMAND, call, on_terminal, refusal, withou
 from workbench.cli import parser
 from workbench.cli import run as run_verb
 
-SHORT = ("--set", "baseline.epochs=1", "--set", "measure.samples=200", "--set", "training.device=cpu")
+SHORT = ("--set", "baseline.epochs=1", "--set", "measure.eager_baseline=false", "--set", "training.device=cpu")
 ENDLESS = ("--set", "baseline.epochs=1000000", "--set", "training.device=cpu")
 
 
@@ -191,7 +191,7 @@ def test_a_recipe_is_run_to_its_end_and_answered_with_one_json_document(store):
     done = call("run", "smoke", "--json", "--name", name, "--seed", "7", *SHORT, "--store", store.folder)
     found = json.loads(done.stdout)
     assert (found["status"], found["name"], found["recipe"]["seed"]) == ("finished", name, 7)
-    assert found["deployed"]["size_bytes"] < found["baseline"]["size_bytes"]
+    assert found["deployed"]["size"]["size_bytes"] < found["baseline"]["size"]["size_bytes"]
     assert f"run {found['id']}" in done.stderr
     assert "3 distill: finished in" in done.stderr
     exported = store.folder / "exported"

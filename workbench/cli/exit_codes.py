@@ -20,7 +20,7 @@ MEANINGS: dict[int, str] = {
     RUN_LOST: "the run is lost: its process died without a word",
     RUN_STOPPED: "the run was stopped",
     TROUBLE: "an export, a measurement or the store failed",
-    DETACHED: "detached by Ctrl-C; the run goes on",
+    DETACHED: "left by Ctrl-C; a run that was followed goes on",
 }
 """One phrase for each code, as printed by ``--help``."""
 

@@ -22,8 +22,10 @@ def main(arguments: argparse.Namespace) -> int:
     # All are looked up before the first is written: a slip of the finger costs nothing.
     runs = [store.open(name) for name in arguments.runs]
     for run in runs:
-        folder = export.export(run, Path(arguments.to).expanduser(), arguments.formats)
-        output.say(f"{run.id}: exported to {folder}")
-        for path in sorted(folder.iterdir()):
+        made = export.export(run, Path(arguments.to).expanduser(), arguments.formats)
+        output.say(f"{run.id}: exported to {made.folder}")
+        for path in sorted(made.folder.iterdir()):
             output.say(f"  {path.name}  {path.stat().st_size:,} bytes")
+        for check in made.checks:
+            output.say(f"  {check.files[0]}: {check.sentence}")
     return exit_codes.DONE

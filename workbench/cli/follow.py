@@ -70,6 +70,7 @@ def to_the_end(run: Run, arguments: argparse.Namespace) -> int:
         output.document(run.describe())
     else:
         reporting.report(run, state, store=arguments.store)
+        reporting.ending(run, state, store=arguments.store)
     misfortune = reporting.misfortune(run, state)
     if misfortune is not None:
         output.remark(f"pqd-workbench: {misfortune}")

@@ -16,6 +16,7 @@ from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
 from workbench import locations
 from workbench.cli import exit_codes, output
+from workbench.cli.numbers import CONTENDED
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     size_bytes: int
     median_ms: float | None
     """In the fastest runtime; None when not measured."""
+    contended: bool
+    """Something else used the processor while the latency was measured."""
     top1_points: float | None
     """Against the run's own baseline."""
     size_ratio: float | None
@@ -86,9 +89,10 @@ def entry(run: Run) -> Entry | None:
         top1=deployed.accuracy.top1,
         size_bytes=deployed.size.size_bytes,
         median_ms=fastest.median_ms if fastest else None,
+        contended=fastest is not None and fastest.contended,
         top1_points=versus.top1_points,
         size_ratio=versus.size_ratio,
-        speedup=versus.speedup.get(fastest.runtime) if fastest else None,
+        speedup=versus.speedup.get(fastest.condition) if fastest else None,
         conditions=_conditions(fastest),
     )
 
@@ -141,11 +145,13 @@ def _print(title: str, runs: Sequence[Entry]) -> None:
             wording.number(one.top1_points, "+.2f"),
             wording.mib(one.size_bytes, unit=False),
             wording.ratio(one.size_ratio),
-            wording.milliseconds(one.median_ms, unit=False),
+            wording.milliseconds(one.median_ms, unit=False) + ("!" if one.contended else ""),
             wording.ratio(one.speedup),
         )
     output.console().print(table)
-    output.say("* no other run here is as good in accuracy, size and latency and better in one of them.")
+    output.say("* no other run here is as good in accuracy, size and latency, and better in one.")
+    if any(one.contended for one in runs):
+        output.say(CONTENDED)
     conditions = sorted({one.conditions for one in runs if one.conditions})
     if len(conditions) == 1:
         output.say(f"latency: {conditions[0]}")

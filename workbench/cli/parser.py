@@ -5,6 +5,7 @@ import difflib
 import re
 from typing import NoReturn
 
+from pipeline import catalog
 from workbench.cli import exit_codes
 from workbench.locations import CONFIG_VARIABLE, STORE_VARIABLE
 
@@ -14,6 +15,7 @@ VERBS: dict[str, str] = {
     "show": "show the numbers, the recipe and the surroundings of a run",
     "watch": "follow a run that was launched before",
     "stop": "end a run; what its finished stages learnt is kept",
+    "measure": "measure finished runs again, side by side on this machine",
     "export": "leave finished runs in a folder, as files that other software opens",
     "frontier": "compare finished runs by accuracy, size and latency",
     "check": "try whether a backbone of your own can be trained, pruned, quantised and exported",
@@ -76,6 +78,7 @@ def _list(parser: argparse.ArgumentParser) -> None:
 
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("--layers", action="store_true", help="list every tensor of the checkpoint")
     _json(parser)
 
 
@@ -89,12 +92,28 @@ def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="ask, and do not wait until it is over")
 
 
+def _measure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="*", help=RUN_HELP)
+    parser.add_argument("--all", action="store_true", help="all finished runs of the store")
+    parser.add_argument("--report", action="store_true", help="60 s and 1,000 calls of each file at least")
+    parser.add_argument(
+        "--runtime", metavar="NAME", action="append", dest="runtimes",
+        help="what executes the files; may be given again; default: as each recipe says",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the runtime; default: as each recipe says")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", action="append", dest="batch_sizes",
+        help="images in a call; may be given again; default: as each recipe says",
+    )  # fmt: skip
+    _json(parser, "print the runs as one JSON document at the end; progress goes to stderr")
+
+
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
     parser.add_argument("--to", metavar="FOLDER", required=True, help="a folder named by the run's id is made here")
     parser.add_argument(
         "--format", metavar="FORMAT", action="append", dest="formats",
-        help="onnx or checkpoint; may be given again; default: all that the run has",
+        help=f"{', '.join(catalog.names('exports'))}; may be given again; default: all that can be written",
     )  # fmt: skip
 
 
@@ -123,7 +142,7 @@ def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document
 
 _declare = {
     "run": _run, "list": _list, "show": _show, "watch": _watch,
-    "stop": _stop, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
+    "stop": _stop, "measure": _measure, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
 }  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from pipeline.runs import wording
 from pipeline.runs.store import RunStore, read_environment
 from workbench import locations
-from workbench.cli import exit_codes, output, reporting
+from workbench.cli import exit_codes, numbers, output, reporting
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the numbers, the recipe and the surroundings, or all of it as JSON.
+    """Print what the run is, its numbers, the recipe, the surroundings and what to do next, or all of it as JSON.
 
     Raises:
         PipelineError: there is no such run, or it cannot be read.
@@ -26,13 +26,19 @@ def main(arguments: argparse.Namespace) -> int:
     if misfortune is not None:
         output.say(misfortune)
     layers = state.stages[-1].layer_sparsity if state.stages else {}
-    if any(layers.values()):
+    size = state.deployed.size
+    if size is not None and size.tensors:
+        output.say("\nthe deployed checkpoint; bits: a value in the file, and at its entropy bound")
+        output.console().print(numbers.layers(size, all_of_them=arguments.layers))
+    elif any(layers.values()):
         listed = ", ".join(f"{name} {wording.percent(100 * share, 1)}" for name, share in layers.items())
         output.say(f"\nzeros by layer: {listed}")
     output.say(f"\nrecipe\n{_indented(run.recipe().to_toml())}")
     environment = read_environment(run)
     if environment:
         output.say("\nenvironment\n" + "\n".join(f"  {line}" for line in _lines(environment)))
+    output.say("")
+    reporting.ending(run, state, store=arguments.store)
     return exit_codes.DONE
 
 

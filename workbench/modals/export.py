@@ -134,7 +134,7 @@ class ExportModal(Modal[None]):
             except (PipelineError, OSError) as error:
                 tell(self._say, f"x  {view.name}: {error}", place)
             else:
-                tell(self._say, f"ok {made}", place)
+                tell(self._say, f"ok {made.folder}", place)
         tell(self._end)
 
     def _say(self, text: str, place: int) -> None:

@@ -172,7 +172,7 @@ class FrontierScreen(WorkbenchScreen):
             lines.append(Text(f"top1 95 % {low:.1f} .. {high:.1f}"))
         fastest = state.deployed.fastest
         if fastest is not None:
-            noisy = ", noisy" if fastest.is_noisy else ""
+            noisy = ", contended" if fastest.contended else ""
             lines.append(Text(f"p90 {words.milliseconds(fastest.p90_ms)} ms, {fastest.runtime}{noisy}"))
         here = "yes" if view.id in self._scene.front else "no"
         deep = "yes" if view.id in self._scene.front_of_three else "no"

@@ -25,11 +25,11 @@ def comparison(state: RunState, *, short: bool = False) -> Text:
     text.append(f"{'baseline':9}{_row(state.baseline)}\n", style="dim")
     text.append(f"{'deployed':9}{_row(state.deployed)}\n", style="bold")
     fastest = state.deployed.fastest
-    speedup = better.speedup.get(fastest.runtime) if fastest else None
+    speedup = better.speedup.get(fastest.condition) if fastest else None
     text.append(f"{'':9}{words.number(better.top1_points, signed=True):>8}")
     text.append(f"{_times(better.size_ratio):>9}{_times(speedup):>9}")
     if fastest is not None and not short:
-        text.append(f"  {fastest.runtime}{', noisy' if fastest.is_noisy else ''}", style="dim")
+        text.append(f"  {fastest.runtime}{', contended' if fastest.contended else ''}", style="dim")
     return text
 
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 from pipeline import catalog, recipe
 from pipeline.errors import PipelineError, RecipeError
 from pipeline.options import Option, options_of
-from pipeline.recipe import Baseline, Document, Measure, Recipe, Training
+from pipeline.recipe import Document, Recipe
+from pipeline.sections import Baseline, Measure, Training
 
 Kind = Literal["recipe", "dataset", "baseline", "stage", "training", "measure"]
 

@@ -5,7 +5,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from pipeline.engine import acceleration, placement, training
-from pipeline.recipe import Training
+from pipeline.sections import Training
 from tests.pipeline.engine.test_images import make_task
 from tests.pipeline.engine.test_training import Recorder, build
 

@@ -7,7 +7,7 @@ from pipeline.backbones import resnet18, resnet20, tiny, wrn_28_10
 from pipeline.engine import distillation, placement, training
 from pipeline.engine.task import Batch
 from pipeline.errors import RunStopped
-from pipeline.recipe import Training
+from pipeline.sections import Training
 from tests.pipeline.engine.test_images import make_task
 from tests.pipeline.engine.test_training import Recorder
 

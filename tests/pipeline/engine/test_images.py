@@ -6,7 +6,7 @@ from pipeline.engine.images import ImageClassification
 from pipeline.engine.task import Batch
 from pipeline.errors import DatasetError
 from pipeline.protocols import Splits
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 
 def make_splits(count=40, side=8, augmentation="shift-flip") -> Splits:

@@ -6,7 +6,7 @@ from torch import nn
 
 from pipeline.backbones import tiny
 from pipeline.engine import optimizers, placement
-from pipeline.recipe import Training
+from pipeline.sections import Training
 
 
 def rate(progress, **changes):

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from pipeline.engine import lowering, onnx_graph, placement, tracing
+from pipeline.engine import lowering, onnx_graph, placement, program, tracing
+from pipeline.runtimes.onnxruntime import arithmetic, operators
 
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
 
@@ -47,8 +48,8 @@ def quantizers(prepared):
 
 def deployed(prepared, tmp_path):
     lowered = lowering.lower(prepared, mean=MEAN, std=STD)
-    onnx_graph.write(lowered, tmp_path / "model.onnx", example=images(2), metadata={})
-    return lowered, onnx_graph.arithmetic(onnx_graph.operators(tmp_path / "model.onnx"))
+    onnx_graph.write(program.export(lowered, images(2)), tmp_path / "model.onnx", metadata={})
+    return lowered, arithmetic(operators(tmp_path / "model.onnx"))
 
 
 clips = [

@@ -9,7 +9,7 @@ from pipeline.engine import distillation, placement, sparsity, training
 from pipeline.engine.images import ImageClassification
 from pipeline.engine.task import Batch
 from pipeline.errors import RunStopped, TrainingDiverged
-from pipeline.recipe import Training
+from pipeline.sections import Training
 from tests.pipeline.engine.test_images import make_task
 
 

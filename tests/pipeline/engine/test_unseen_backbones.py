@@ -7,7 +7,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from pipeline.engine import lowering, onnx_graph, placement
+from pipeline.engine import lowering, onnx_graph, placement, program
+from pipeline.runtimes.onnxruntime import arithmetic, operators
 
 CLASSES, SIDE, EACH = 10, 64, 4
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
@@ -78,9 +79,9 @@ def test_every_convolution_runs_in_integers_and_the_answers_are_the_same(tmp_pat
     path = tmp_path / "model.onnx"
     x = images(1)
     lowered = lowering.lower(prepared, mean=MEAN, std=STD)
-    onnx_graph.write(lowered, path, example=x[:2], metadata={})
+    onnx_graph.write(program.export(lowered, x[:2]), path, metadata={})
 
-    integers, floats = onnx_graph.arithmetic(onnx_graph.operators(path))
+    integers, floats = arithmetic(operators(path))
     assert integers["QLinearConv"] == sum(isinstance(module, nn.Conv2d) for module in model.modules())
     assert integers["QGemm"] == sum(isinstance(module, nn.Linear) for module in model.modules())
     assert set(floats) == stays_float

@@ -1,22 +1,28 @@
 """Runs as a pipeline process would have left them: a recipe, an event log, real files."""
 
+import atexit
+import functools
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from pipeline import events as e
 from pipeline import files, recipe
 from pipeline.events import AnyEvent
 from pipeline.report import Accuracy, CheckpointSize, Latency, Machine
+from pipeline.results import artifact_names
 from pipeline.runs.log import EventWriter
 from pipeline.runs.store import Run, RunStore
 
 START_S = 1_700_000_000.0
 CLASSES = ("zero", "one_[x]", "two")
+MEAN, STD = 0.5, 0.25
+KINDS: Mapping[str, str] = artifact_names
 TOML = """
 name = "{name}"
 backbone = "{backbone}"
@@ -87,13 +93,14 @@ def measured(run: Run, *, correct: int, size_bytes: int, median_ms: float, min_m
     numbers = {"baseline": (950, 1000, 4.0, 3.9), "deployed": (correct, size_bytes, median_ms, min_ms)}
     for subject, (right, weight, middle, least) in numbers.items():
         folder = run.folder / "artifacts" / subject
-        folder.mkdir(parents=True)
-        write_onnx(folder / "model.onnx")
-        save_file({"weight": np.zeros((3, 4), np.int8)}, folder / "model.safetensors", {"classes": json.dumps(CLASSES)})
-        happened.append(e.ModelLowered(subject=subject, operators={"QLinearConv": 2}))
+        shutil.copytree(network(), folder)
+        happened.append(e.ModelLowered(subject=subject, operators={"QLinearConv": 2, "QuantizeLinear": 1}))
         happened += [artifact(run, subject, kind, folder / name) for kind, name in KINDS.items()]
         accuracy = Accuracy(correct=right, total=1000, runtime="onnxruntime", agreement=0.998)
-        size = CheckpointSize(size_bytes=weight, num_parameters=400, num_nonzero=200)
+        size = CheckpointSize(
+            size_bytes=weight, num_parameters=400, num_nonzero=200, dense_bytes=weight, float_bytes=1600,
+            bound_bytes=0.99 * weight,
+        )  # fmt: skip
         latency = Latency(
             runtime="onnxruntime", median_ms=middle, p90_ms=middle * 1.1, p99_ms=middle * 1.2, min_ms=least,
             samples=400, threads=1, batch_size=1, machine=machine(), load=0.1,
@@ -106,9 +113,6 @@ def measured(run: Run, *, correct: int, size_bytes: int, median_ms: float, min_m
             e.LatencyMeasured(subject=subject, latency=latency),
         ]
     return happened
-
-
-KINDS: Mapping[str, str] = {"onnx": "model.onnx", "checkpoint": "model.safetensors"}
 
 
 def artifact(run: Run, subject: str, kind: str, path: Path) -> e.ArtifactWritten:
@@ -142,23 +146,31 @@ def finished(
     return run
 
 
-def write_onnx(path: Path) -> None:
-    """Write a network of one layer on images of 1 x 2 x 2 pixels: the brightest of three pixels is the answer."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+@functools.cache
+def network() -> Path:
+    """Lower a small random network once, to what a pipeline process leaves of it; gives the folder."""
+    import torch
 
-    weights = numpy_helper.from_array(np.eye(4, 3, dtype=np.float32), "weights")
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("Flatten", ["pixels"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-        ],
-        "network",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 1, 2, 2])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
-        [weights],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    helper.set_model_props(model, {"classes": json.dumps(CLASSES)})
-    onnx.save(model, path)
+    from pipeline.backbones import tiny
+    from pipeline.compact import file
+    from pipeline.engine import checkpoint, lowering, onnx_graph, placement, program
+
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    torch.manual_seed(0)
+    prepared = placement.prepare(tiny.build(num_classes=len(CLASSES), in_channels=1).train())
+    images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
+    prepared((images / 255 - MEAN) / STD)
+    lowered = lowering.lower(prepared, mean=[MEAN], std=[STD])
+    exported = program.export(lowered, images)
+    metadata = {
+        "classes": json.dumps(CLASSES), "shape": "[1, 8, 8]", "mean": json.dumps([MEAN]), "std": json.dumps([STD]),
+    }  # fmt: skip
+    onnx_graph.write(exported, folder / KINDS["onnx"], metadata=metadata)
+    tensors = {name: tensor.contiguous().numpy() for name, tensor in lowered.state_dict().items()}
+    file.write(folder / KINDS["checkpoint"], tensors, metadata | {"program": program.write(exported)})
+    checkpoint.save(prepared.state_dict(), folder / KINDS["weights"], {})
+    with torch.no_grad():
+        logits = lowered(images).numpy()
+    np.savez(folder / KINDS["samples"], images=images.numpy(), labels=logits.argmax(1), logits=logits)
+    return folder

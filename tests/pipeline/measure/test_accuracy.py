@@ -3,6 +3,11 @@ import pytest
 
 from pipeline.errors import MeasurementError
 from pipeline.measure.accuracy import accuracy, classify
+from pipeline.report import Machine, Paired
+
+WHERE = Machine(
+    cpu="", instruction_set="avx2", cores=1, host="", system="", versions={"python": "3.11", "somewhere": "1.2"}
+)
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (25, 3, 4, 4), dtype=np.uint8)
@@ -20,15 +25,29 @@ def test_the_largest_logit_is_the_answer_whatever_the_batches(batch_size):
     np.testing.assert_array_equal(answers, truth)
 
 
+def shifted(classes, first, last):
+    """Change the classes of some samples."""
+    found = classes.copy()
+    found[first:last] = (found[first:last] + 1) % 3
+    return found
+
+
 def test_right_answers_and_agreement_are_counted():
-    labels, trained = truth.copy(), truth.copy()
-    labels[:5] = (labels[:5] + 1) % 3
-    trained[:10] = (trained[:10] + 1) % 3
-    found = accuracy(means, images, labels, runtime="somewhere", trained=trained)
+    labels, trained = shifted(truth, 0, 5), shifted(truth, 0, 10)
+    found = accuracy(truth, labels, runtime="somewhere", machine=WHERE, trained=trained)
     assert (found.correct, found.total, found.runtime) == (20, 25, "somewhere")
+    assert (found.version, found.instruction_set) == ("1.2", "avx2")
     assert found.top1 == 80
     assert found.agreement == 0.6
-    assert accuracy(means, images, labels, runtime="somewhere").agreement is None
+    assert found.versus_baseline is None
+    assert accuracy(truth, labels, runtime="somewhere", machine=WHERE).agreement is None
+
+
+def test_answers_are_compared_with_the_baseline_s_sample_by_sample():
+    # Of 25 samples, the first 4 are answered wrongly by this network alone, the next 2 by both, the next 7 by the
+    # baseline alone.
+    found = accuracy(shifted(truth, 0, 6), truth, runtime="somewhere", machine=WHERE, baseline=shifted(truth, 4, 13))
+    assert found.versus_baseline == Paired(total=25, gained=7, lost=4)
 
 
 def test_logits_that_are_not_finite_are_not_counted_as_answers():

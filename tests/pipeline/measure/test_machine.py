@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pytest
 
 from pipeline.measure import machine as module
-from pipeline.measure.machine import machine
+from pipeline.measure.machine import machine, pin
 
 
 def test_this_machine_is_described():
@@ -24,6 +24,19 @@ def test_only_the_cores_that_may_be_used_are_counted():
     try:
         os.sched_setaffinity(0, {min(before)})
         assert machine(()).cores == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores")
+def test_a_process_stays_on_as_many_cores_as_threads():
+    before = os.sched_getaffinity(0)
+    try:
+        pin(len(before))
+        assert os.sched_getaffinity(0) == before
+        pin(1)
+        assert len(os.sched_getaffinity(0)) == 1
+        assert os.sched_getaffinity(0) <= before
     finally:
         os.sched_setaffinity(0, before)
 

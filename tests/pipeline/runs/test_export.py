@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import catalog
 from pipeline import events as e
-from pipeline.errors import ExportError, OutputMismatch, UnknownPlugin
+from pipeline.errors import ExportError, MissingDependency, OutputMismatch, UnknownPlugin
+from pipeline.exports import _folder
 from pipeline.runs.export import export
 from pipeline.runs.store import RunStore
 from tests.pipeline.exports import recorded
+
+LIGHT = ["onnx"]
+"""Needs no torch."""
+NAMES = {
+    *("README.md", "SHA256SUMS", "recipe.toml", "report.json"),
+    *("model.onnx", "model.pqd.safetensors", "model.xml", "model.bin", "model.pt2", "weights.safetensors"),
+}
 
 
 @pytest.fixture
@@ -18,67 +27,114 @@ def store(tmp_path: Path) -> RunStore:
     return RunStore(tmp_path / "store")
 
 
-def test_an_export_holds_the_network_the_recipe_the_numbers_and_a_card(store, tmp_path):
-    run = recorded.finished(store)
-    folder = export(run, tmp_path / "new" / "exports")
-    assert folder == tmp_path / "new" / "exports" / run.id
-    names = {"README.md", "SHA256SUMS", "model.onnx", "model.safetensors", "recipe.toml", "report.json"}
-    assert {path.name for path in folder.iterdir()} == names
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A run that a process of its own exported to every format."""
+    folder = tmp_path_factory.mktemp("exported")
+    run = recorded.finished(RunStore(folder / "store"), min_ms=1.0)
+    return run, export(run, folder / "new" / "exports")
+
+
+def made(run, folder, formats=LIGHT):
+    """Export in this process; gives the folder."""
+    _folder.make(run, folder, formats)
+    return folder / run.id
+
+
+def test_an_export_holds_the_network_the_recipe_the_numbers_and_a_card(exported):
+    run, (folder, checks) = exported[0], (exported[1].folder, exported[1].checks)
+    assert folder.name == run.id
+    assert {path.name for path in folder.iterdir()} == NAMES
     assert (folder / "recipe.toml").read_bytes() == (run.folder / "recipe.toml").read_bytes()
-    assert json.loads((folder / "report.json").read_text())["deployed"]["top1"] == 94.0
+    assert json.loads((folder / "report.json").read_text())["deployed"]["accuracies"]["onnxruntime"]["correct"] == 940
     assert [path.name for path in folder.parent.iterdir()] == [run.id]
+    assert [check.format for check in checks] == catalog.names("exports")
+    assert all(check.samples == 32 and check.agreement >= 0.96 for check in checks if check.lowered)
 
 
-def test_the_checksums_are_those_of_the_files(store, tmp_path):
-    folder = export(recorded.finished(store), tmp_path)
+def test_the_checksums_are_those_of_the_files(exported):
+    folder = exported[1].folder
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
-    assert len((folder / "SHA256SUMS").read_text().splitlines()) == 5
+    assert len((folder / "SHA256SUMS").read_text().splitlines()) == len(NAMES) - 1
 
 
-def test_the_card_gives_the_three_numbers_with_spread_and_conditions(store, tmp_path):
-    card = (export(recorded.finished(store, min_ms=1.0), tmp_path) / "README.md").read_text()
-    assert "94.00 % [92.35, 95.31]" in card
+def test_the_card_gives_the_three_numbers_with_spread_and_conditions(exported):
+    card = (exported[1].folder / "README.md").read_text()
+    assert "94.00 % [92.4, 95.3]" in card
     assert "-1.00 points" in card
     assert "(250 bytes)" in card
-    assert "4.00 times smaller" in card
-    assert "2.000 ms, 2.200 ms" in card
-    assert "2.00 times faster" in card
+    assert "4.00x smaller" in card
+    assert "2.000 ms median, 2.200 ms p90" in card
+    assert "2.00x faster" in card
     assert "onnxruntime 1.23.0 on Example CPU (avx512_vnni)" in card
-    assert "The machine was not quiet" in card
+    assert "Not to be trusted: the median is 2.00 times the fastest call" in card
     assert "1: one\\_\\[x\\]" in card
+    assert "torch 2.15" in card
+    assert 'stage = "quantize"' in card
 
 
-def test_the_code_in_the_card_runs_as_it_stands(store, tmp_path):
-    folder = export(recorded.finished(store), tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['zero']"
-    assert len([line for line in code.splitlines() if line]) <= 10
+def test_the_card_says_what_each_file_answered_and_what_the_network_takes(exported):
+    card = (exported[1].folder / "README.md").read_text()
+    for check in exported[1].checks:
+        assert f"- `{check.files[0]}`: {check.sentence}" in card
+    assert "raw pixels: uint8 `(N, 1, 8, 8)` from 0 to 255" in card
+    assert "turn black" in card
+    assert "mean, std = torch.tensor([0.5]), torch.tensor([0.25])" in card
+
+
+@pytest.mark.parametrize("name", catalog.names("exports"))
+def test_the_code_in_the_card_runs_as_it_stands(exported, name):
+    folder = exported[1].folder
+    section = (folder / "README.md").read_text().split(f"### {name}\n")[1]
+    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
+    if name == "state_dict":
+        code = f"from pipeline.backbones import tiny\nnetwork = tiny.build(num_classes=3, in_channels=1)\n{code}"
+        code += f"print([{recorded.CLASSES!r}[logits.argmax(1)]])"
+    needs_us = name in ("state_dict", "checkpoint")
+    words = [sys.executable, *([] if needs_us else ["-I"]), "-c", code]
+    root = str(Path(recorded.__file__).parents[3])
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, check=True, env={"PYTHONPATH": root, "PATH": ""}
+    )
+    assert done.stdout.strip() in {str([name]) for name in recorded.CLASSES}
+
+
+def test_exporting_again_changes_nothing(exported):
+    run, first = exported
+    before = {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    assert export(run, first.folder.parent) == first
+    assert {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
 
 
 def test_only_the_formats_that_were_asked_for_are_written(store, tmp_path):
-    folder = export(recorded.finished(store), tmp_path, ["checkpoint", "checkpoint"])
+    folder = made(recorded.finished(store), tmp_path, ["checkpoint", "checkpoint"])
     assert not (folder / "model.onnx").exists()
     card = (folder / "README.md").read_text()
-    assert 'load_file("model.safetensors")' in card
+    assert 'pipeline.load("model.pqd.safetensors")' in card
     assert "onnxruntime.InferenceSession" not in card
     assert "0: zero" in card
 
 
-def test_exporting_again_changes_nothing(store, tmp_path):
+def test_an_error_of_the_process_keeps_its_class_and_its_sentence(store, tmp_path):
     run = recorded.finished(store)
-    first = export(run, tmp_path)
-    before = {path.name: path.stat().st_mtime_ns for path in first.iterdir()}
-    assert export(run, tmp_path) == first
-    assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == before
+    (run.folder / "artifacts" / "deployed" / "model.onnx").write_bytes(b"broken")
+    with pytest.raises(OutputMismatch, match="is not the file that was measured"):
+        export(run, tmp_path / "exports", LIGHT)
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_a_process_that_dies_is_one_sentence(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ExportError, match=r"ended with 1; it said last: nothing\.$"):
+        export(recorded.finished(store), tmp_path, LIGHT)
 
 
 def test_something_else_of_that_name_is_never_overwritten(store, tmp_path):
     run = recorded.finished(store)
-    folder = export(run, tmp_path / "exports")
+    folder = made(run, tmp_path / "exports")
     (folder / "README.md").write_text("mine")
     with pytest.raises(ExportError, match="exists and holds something else"):
-        export(run, tmp_path / "exports")
+        made(run, tmp_path / "exports")
     assert (folder / "README.md").read_text() == "mine"
     assert [path.name for path in folder.parent.iterdir()] == [run.id]
 
@@ -87,37 +143,31 @@ def test_a_file_of_that_name_is_never_overwritten(store, tmp_path):
     run = recorded.finished(store)
     (tmp_path / run.id).write_text("mine")
     with pytest.raises(ExportError, match="exists and holds something else"):
-        export(run, tmp_path)
+        made(run, tmp_path)
 
 
-def test_an_export_that_fails_leaves_nothing(store, tmp_path):
+def test_a_file_that_answers_otherwise_fails_the_export_and_leaves_nothing(store, tmp_path):
     run = recorded.finished(store)
-    (run.folder / "artifacts" / "deployed" / "model.onnx").write_bytes(b"broken")
-    with pytest.raises(OutputMismatch):
-        export(run, tmp_path / "exports")
-    assert list((tmp_path / "exports").iterdir()) == []
-
-
-def test_a_measured_file_that_no_reader_opens_is_refused(store, tmp_path):
-    run, _ = recorded.create(store)
-    broken = run.folder / "model.onnx"
-    broken.write_bytes(b"no network")
-    recorded.record(run, [*recorded.trained(), recorded.artifact(run, "deployed", "onnx", broken), e.RunFinished()])
-    with pytest.raises(ExportError, match=r"model\.onnx cannot be read back"):
-        export(run, tmp_path / "exports")
+    path = run.folder / "artifacts" / "deployed" / "model.onnx"
+    path.write_bytes(b"no network")
+    recorded.record(run, [recorded.artifact(run, "deployed", "onnx", path)])
+    with pytest.raises(OutputMismatch, match=r"model\.onnx was written and cannot be opened again"):
+        made(run, tmp_path / "exports")
     assert list((tmp_path / "exports").iterdir()) == []
 
 
 def test_without_formats_all_that_the_run_has_are_written(store, tmp_path):
     run, _ = recorded.create(store)
-    file = run.folder / "model.onnx"
-    recorded.write_onnx(file)
-    recorded.record(run, [*recorded.trained(), recorded.artifact(run, "deployed", "onnx", file), e.RunFinished()])
-    folder = export(run, tmp_path)
-    assert (folder / "model.onnx").exists()
-    assert not (folder / "model.safetensors").exists()
+    kept = {}
+    for kind in ("weights", "samples"):
+        kept[kind] = run.folder / recorded.KINDS[kind]
+        kept[kind].write_bytes((recorded.network() / recorded.KINDS[kind]).read_bytes())
+    written = [recorded.artifact(run, "deployed", kind, path) for kind, path in kept.items()]
+    recorded.record(run, [*recorded.trained(), *written, e.RunFinished()])
     with pytest.raises(ExportError, match="wrote no checkpoint file"):
-        export(run, tmp_path / "other", ["checkpoint"])
+        made(run, tmp_path, None)
+    with pytest.raises(ExportError, match="wrote no onnx file"):
+        made(run, tmp_path)
 
 
 def test_a_run_without_any_file_cannot_be_exported(store, tmp_path):
@@ -140,7 +190,13 @@ def test_an_unknown_format_names_the_nearest(store, tmp_path):
         export(recorded.finished(store), tmp_path, ["onnxx"])
 
 
+def test_a_format_whose_package_is_absent_says_what_to_install(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "missing", lambda kind, name: ["openvino"])
+    with pytest.raises(MissingDependency, match="uv pip install openvino"):
+        made(recorded.finished(store), tmp_path, ["openvino"])
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="cannot be written: Not a directory"):
-        export(recorded.finished(store), tmp_path / "file")
+        made(recorded.finished(store), tmp_path / "file")

@@ -7,8 +7,8 @@ from pipeline import events, options
 from pipeline.backbones import tiny
 from pipeline.engine import placement, sparsity
 from pipeline.errors import RecipeError, StageError
-from pipeline.recipe import Training
 from pipeline.runs.store import Run
+from pipeline.sections import Training
 from pipeline.session import Session
 from pipeline.stages.prune import Prune
 from tests.pipeline.engine.test_images import make_task
@@ -43,7 +43,7 @@ def apply(stage, model, tmp_path, keep="last"):
     facts = []
     session = Rises(
         run=Run(tmp_path), index=1, task=make_task(), settings=Training(batch_size=8, keep=keep), emit=facts.append,
-        teacher=lambda: None, stop_requested=lambda: False,
+        teacher=lambda: None, between_steps=lambda: None,
     )  # fmt: skip
     pruned = stage.apply(model, session)
     notes = [fact.text for fact in facts if isinstance(fact, events.Noted)]

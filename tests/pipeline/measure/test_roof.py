@@ -1,0 +1,107 @@
+import platform
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.measure import machine, roof
+
+on_x86 = pytest.mark.skipif(
+    platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="x86-64 Linux only"
+)
+
+
+@on_x86
+@pytest.mark.skipif(not shutil.which("as"), reason="there is no assembler")
+@pytest.mark.parametrize("register", [0, 5, 8, 11])
+def test_the_bytes_are_what_an_assembler_makes_of_the_text(tmp_path, register):
+    expected, text = [], [".intel_syntax noprefix"]
+    for kernel in roof.kernels.values():
+        for line, code in kernel.code.items():
+            if register < kernel.registers:
+                text.append(line.replace("mm0,", f"mm{register},"))
+                expected.append(roof._writing(bytes.fromhex(code), register))
+    for line, code in {
+        "vzeroall": roof.ZERO_REGISTERS,
+        "vzeroupper": roof.CLEAN_UP,
+        "ldtilecfg [rsi]": roof.LOAD_TILES,
+        "tilerelease": roof.RELEASE_TILES,
+        "dec rdi": roof.COUNT_DOWN,
+        "ret": roof.RETURN,
+    }.items():
+        text.append(line)
+        expected.append(code)
+    (tmp_path / "code.s").write_text("\n".join(text) + "\n")
+    subprocess.run(["as", "code.s", "-o", "code.o"], cwd=tmp_path, check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", "code.o", "code.bin"], cwd=tmp_path, check=True)
+    assert (tmp_path / "code.bin").read_bytes() == b"".join(expected)
+
+
+@on_x86
+def test_every_kernel_that_this_processor_has_multiplies_and_adds():
+    script = (
+        "import sys; from pipeline.measure import roof; roof.present();"
+        "print(roof.macs_per_s(roof.kernels[sys.argv[1]]))"
+    )
+    for name, kernel in roof.kernels.items():
+        if kernel.flag in machine.flags():
+            ran = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True, check=True)
+            # From one instruction in a hundred cycles of 1 GHz to four in each of 6 GHz.
+            assert 1e7 < float(ran.stdout) / (kernel.macs / len(kernel.code)) < 2.4e10
+
+
+@on_x86
+def test_the_rounds_of_the_loop_are_counted():
+    with roof.executable(roof.kernels["avx2_fma"]) as seconds:
+        few, many = (min(seconds(rounds) for _ in range(5)) for rounds in (10_000, 100_000))
+    assert 5 < many / few < 20
+
+
+@on_x86
+def test_the_peak_of_this_machine_is_known():
+    peak = roof.peak()
+    assert peak is not None
+    assert len(peak.float32_macs_per_s) == 1
+    assert peak.roof({"float32": 20}) == next(iter(peak.float32_macs_per_s.items()))
+
+
+def test_the_roof_is_that_of_vectors_and_of_the_precision_that_most_layers_have():
+    peak = roof.Peak(int8_macs_per_s={"amx_int8": 9e12, "avx512_vnni": 4e11}, float32_macs_per_s={"avx512_fma": 1e11})
+    assert peak.roof({"int8": 20, "float32": 1}) == ("avx512_vnni", 4e11)
+    assert peak.roof({"int8": 1, "float32": 20}) == ("avx512_fma", 1e11)
+    assert peak.roof({"bfloat16": 20}) is None
+    assert peak.roof({}) is None
+
+
+@on_x86
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fma avx2", {"avx2", "avx2_fma"}),
+        ("fma avx2 avx_vnni", {"avx_vnni", "avx2_fma"}),
+        ("fma avx2 avx512f avx512bw", {"avx512", "avx512_fma"}),
+        ("fma avx2 avx512f avx512bw avx512_vnni avx_vnni", {"avx512_vnni", "avx512_fma"}),
+        ("sse2", set()),
+    ],
+)
+def test_the_best_instructions_of_each_precision_count(tmp_path, monkeypatch, flags, expected):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(machine, "CPUINFO", path)
+    assert set(roof.present()) == expected
+
+
+@on_x86
+def test_what_was_measured_before_a_forbidden_instruction_counts(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho avx2_fma 3e10\necho avx2_fma 4e10\necho avx2 6e10\nkill -ILL $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    expected = roof.Peak(int8_macs_per_s={"avx2": 6e10}, float32_macs_per_s={"avx2_fma": 4e10})
+    assert roof.peak.__wrapped__() == expected
+
+
+def test_there_is_no_roof_where_nothing_can_be_measured(monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert roof.peak.__wrapped__() is None
