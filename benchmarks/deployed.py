@@ -5,9 +5,10 @@ uv run --group benchmarks python benchmarks/deployed.py --backbone resnet20 --da
 
 Peers: static quantisation of ONNX Runtime (QDQ, per channel), NNCF to OpenVINO, torchao's PT2E to TorchInductor. All
 are calibrated on the same training images. `PTQ` of this pipeline is the stage quantize without training, the same
-effort as theirs; `QAT` is what the pipeline is for. Every file takes raw uint8 images and normalises them itself, so
-all have one signature and the same work. The files of a runtime are timed in turns, in one fresh process; its FP32 is
-the network as `torch.onnx.export` writes it or, in TorchInductor and eager torch, the baseline's checkpoint.
+effort as theirs; `QAT`, and distill after it, is what the pipeline is for. Every file takes raw uint8 images and
+normalises them itself, so all have one signature and the same work. The files of a runtime are timed in turns, in one
+fresh process; its FP32 is the network as `torch.onnx.export` writes it or, in TorchInductor and eager torch, the
+baseline's checkpoint.
 """
 
 import argparse
@@ -38,7 +39,8 @@ from pipeline.report import Accuracy, Latency
 from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
 
-ours_ptq, ours_qat, fp32 = "pqd-workbench PTQ", "pqd-workbench QAT", "fp32"
+ours_ptq, ours_qat, ours_taught = "pqd-workbench PTQ", "pqd-workbench QAT", "pqd-workbench QAT, distill"
+ours, fp32 = (ours_ptq, ours_qat, ours_taught), "fp32"
 Files = dict[str, dict[str, Path]]
 """By runtime and by what made the file."""
 runtimes = {"onnxruntime": "onnxruntime", "openvino": "openvino", "inductor": "inductor_and_torchao", "torch": "torch"}
@@ -81,7 +83,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="an npz file of colour photographs; the digits without it")
     parser.add_argument("--weights", type=Path, help="trained weights of the backbone; trained here without it")
     parser.add_argument("--epochs", type=int, default=10, help="of the baseline, if it is trained")
-    parser.add_argument("--quantize-epochs", type=int, default=4, help="of QAT; 0 leaves it out")
+    parser.add_argument(
+        "--quantize-epochs", type=int, default=4, help="of QAT, and of distill after it; 0 leaves both out"
+    )
     parser.add_argument("--calibration", type=int, default=512, help="training images")
     parser.add_argument("--runtimes", nargs="+", choices=runtimes, default=list(runtimes))
     parser.add_argument("--threads", type=int, default=1)
@@ -105,8 +109,14 @@ def of_the_pipeline(options: argparse.Namespace, store: RunStore, folder: Path) 
     """Run the recipes; returns a run, for its baseline, and the files."""
     if options.latency_only:
         options.data, options.epochs, options.quantize_epochs = random_images(folder / "random.npz"), 0, 0
-    efforts = {ours_ptq: 0} | ({ours_qat: options.quantize_epochs} if options.quantize_epochs else {})
-    done = {name: run_of(store, options, name, epochs) for name, epochs in efforts.items()}
+    epochs = options.quantize_epochs
+    quantize = {"stage": "quantize", "epochs": epochs}
+    efforts: dict[str, list[dict[str, Any]]] = {ours_ptq: [quantize | {"epochs": 0}]}
+    if epochs:
+        # The step size of quantize: the network stands where it should already.
+        taught = {"stage": "distill", "epochs": epochs, "learning_rate": 0.001}
+        efforts |= {ours_qat: [quantize], ours_taught: [quantize, taught]}
+    done = {name: run_of(store, options, name, stages) for name, stages in efforts.items()}
     baseline = done[ours_ptq]
     files: Files = {}
     for runtime in options.runtimes:
@@ -116,7 +126,7 @@ def of_the_pipeline(options: argparse.Namespace, store: RunStore, folder: Path) 
     return baseline, files, baseline.recipe().dataset.load()
 
 
-def run_of(store: RunStore, options: argparse.Namespace, name: str, epochs: int) -> Run:
+def run_of(store: RunStore, options: argparse.Namespace, name: str, stages: list[dict[str, Any]]) -> Run:
     """Do one run."""
     if options.data:
         photographs = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "augmentation": "shift-flip"}
@@ -129,7 +139,7 @@ def run_of(store: RunStore, options: argparse.Namespace, name: str, epochs: int)
         "backbone": options.backbone,
         "dataset": data,
         "baseline": trained,
-        "stages": [{"stage": "quantize", "epochs": epochs}],
+        "stages": stages,
         "measure": {"latency": "off"},
     }
     run, lock = store.create(recipe.parse(document, folder=Path.cwd()))
@@ -264,7 +274,7 @@ def rows_of(
         mode=options.mode,
         say=console.print,
     )
-    peers = [time.median_ms for name, time in times.items() if name not in (fp32, ours_ptq, ours_qat)]
+    peers = [time.median_ms for name, time in times.items() if name not in (fp32, *ours)]
     fastest = min(peers, default=None)
     return [
         row(options.backbone, runtime, name, path, times[name], fastest, found.get(name))
@@ -290,7 +300,7 @@ def accuracies(runtime: str, files: dict[str, Path], splits: Splits) -> dict[str
 def row(
     backbone: str, runtime: str, name: str, path: Path, time: Latency, fastest: float | None, right: Accuracy | None
 ) -> dict[str, Any]:
-    mine = name in (ours_ptq, ours_qat)
+    mine = name in ours
     numbers: dict[str, Any] = {
         "backbone": backbone,
         "runtime": runtime,
