@@ -6,7 +6,7 @@ Trained networks are pruned by global magnitude, put on the int8 grid of each ch
 would hold. Finished runs of a store come as they were deployed. Every coder gets the same tensors: compressors a plain
 safetensors file of them; `ANS` one stream a tensor with its table of frequencies, and NNCodec (DeepCABAC) the integers,
 none of which it changes; for all else these two are charged what the compact file takes. Without --store and --weights:
-the network of the preset quickstart, trained on the digits. A published ResNet-20 joins where ../shared/data holds it.
+the network of the preset quickstart, trained on the digits.
 """
 
 import argparse
@@ -38,7 +38,6 @@ from pipeline.runs.state import Status
 from pipeline.runs.store import RunStore
 
 Tensors = dict[str, np.ndarray]
-PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10_resnet20.th"
 SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95)
 
 NNCODEC = """
@@ -82,8 +81,6 @@ def main() -> None:
 def subjects(options: argparse.Namespace) -> Iterator[tuple[str, int, Tensors]]:
     """Yield name, bits of the weights and lowered tensors."""
     given = dict(weights.split("=", 1) for weights in options.weights)
-    if PUBLISHED.exists():
-        given.setdefault("resnet20", str(PUBLISHED))
     for backbone, weights in given.items():
         model = catalog.load("backbones", backbone).build(num_classes=10, in_channels=3)
         checkpoint.load_weights(model, Path(weights))

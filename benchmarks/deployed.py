@@ -27,15 +27,14 @@ import numpy as np
 import torch
 from _harness import as_in_a_run, console, describe, last_line, quiet, show
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline import catalog, recipe, worker
-from pipeline.engine import checkpoint, training
+from pipeline.engine import checkpoint, throughput, training
 from pipeline.engine.integer import Normalization
 from pipeline.measure import accuracy, latency
 from pipeline.measure.machine import machine, usable_cores
 from pipeline.protocols import Splits
-from pipeline.report import Accuracy, Latency
+from pipeline.report import Accuracy, Latency, LayerWork
 from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
 
@@ -71,8 +70,8 @@ def main() -> None:
         baseline, files, splits = of_the_pipeline(options, store, folder)
         network = trained_network(options, baseline, splits)
         add_peers(files, network, splits, options, folder)
-        macs = multiply_adds(network, splits)
-        rows = [row for runtime in files for row in rows_of(runtime, files[runtime], splits, macs, options)]
+        layers = throughput.layers(network[1], torch.from_numpy(splits.x_test))
+        rows = [row for runtime in files for row in rows_of(runtime, files[runtime], splits, layers, options)]
     table(rows, options, splits)
     last_line({"backbone": options.backbone, "calibration": options.calibration, "rows": rows})
 
@@ -177,12 +176,6 @@ def trained_network(options: argparse.Namespace, baseline: Run, splits: Splits) 
     return nn.Sequential(Normalization(splits.mean, splits.std), network).eval()
 
 
-def multiply_adds(network: nn.Module, splits: Splits) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.from_numpy(splits.x_test[:1]))
-    return counter.get_total_flops() // 2
-
-
 def any_batch(images: np.ndarray) -> dict[str, Any]:
     """Give an example of a batch, and say that others may be of any size."""
     return {"args": (torch.from_numpy(images[:2]),), "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
@@ -262,12 +255,12 @@ def of_torchao(peer: Peer) -> dict[str, Path]:
 
 
 def rows_of(
-    runtime: str, files: dict[str, Path], splits: Splits, macs: int, options: argparse.Namespace
+    runtime: str, files: dict[str, Path], splits: Splits, layers: tuple[LayerWork, ...], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Measure all files of a runtime."""
     found = {} if options.latency_only else accuracies(runtime, files, splits)
     times = latency.measure(
-        {name: latency.Subject(path=path, num_macs=macs) for name, path in files.items()},
+        {name: latency.Subject(path=path, layers=layers) for name, path in files.items()},
         runtime=runtimes[runtime],
         images=splits.x_test,
         threads=options.threads,

@@ -20,7 +20,7 @@ from pipeline import catalog, events, files
 from pipeline.measure.machine import machine
 from pipeline.protocols import Splits
 from pipeline.recipe import Recipe
-from pipeline.report import Accuracy
+from pipeline.report import Accuracy, LayerWork
 from pipeline.results import TRAINED, Deployed, StageFolder, appearing, artifact_names
 from pipeline.runs.store import Run
 
@@ -42,8 +42,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     files: dict[str, Path]
     """By the kind of the artifact."""
-    num_macs: int
-    """Multiplications with an addition that one image takes."""
+    layers: tuple[LayerWork, ...]
+    """What its convolutions and matrix products have to do."""
     answers: dict[str, NDArray[np.int64]]
     """Classes that each runtime gives to the test images, by its name."""
 
@@ -102,7 +102,7 @@ def deploy(
         theirs = baseline.answers[runtime] if baseline is not None else None
         answers[runtime], found = answer(place, paths, runtime, task.splits, baseline=theirs)
         emit(events.AccuracyMeasured(subject=subject, accuracy=found))
-    return Deployment(files=paths, num_macs=deployed.num_macs, answers=answers)
+    return Deployment(files=paths, layers=deployed.layers, answers=answers)
 
 
 def answer(
@@ -174,7 +174,7 @@ def _lower(model: "nn.Module", place: StageFolder, *, recipe: Recipe, task: "Ima
         deployed = Deployed(
             operators=dict(onnxruntime.operators(paths["onnx"])),
             size=size.checkpoint_size(paths["checkpoint"]),
-            num_macs=round(throughput.training_flops(model, task) / 6),
+            layers=throughput.layers(model, torch.from_numpy(splits.x_test)),
             sha256={kind: files.sha256(path) for kind, path in paths.items()},
         )
         files.write_bytes(temporary / "deployed.json", msgspec.json.encode(deployed))
@@ -227,7 +227,7 @@ def time_networks(
         kind = catalog.load("runtimes", runtime).READS
         measured = latency.measure(
             {
-                subject: latency.Subject(path=network.files[kind], num_macs=network.num_macs)
+                subject: latency.Subject(path=network.files[kind], layers=network.layers)
                 for subject, network in subjects[runtime].items()
             },
             runtime=runtime,

@@ -126,7 +126,7 @@ class _Group:
     def add(self, past: _Past, subject: str, kind: str) -> None:
         """Take up a file of a run."""
         file, known = past.file(subject, kind), past.place(subject).deployed()
-        found = latency.Subject(path=past.path(file), num_macs=known.num_macs if known else None)
+        found = latency.Subject(path=past.path(file), layers=known.layers if known else ())
         self.subjects.setdefault(file.sha256, found)
         self.holders.setdefault(file.sha256, []).append((past.run, subject))
 

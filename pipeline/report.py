@@ -156,6 +156,14 @@ class Machine(Struct, frozen=True, kw_only=True):
     """Version of Python and of each package that had a part."""
 
 
+class LayerWork(Struct, frozen=True, kw_only=True):
+    """What a convolution or a matrix product has to do for one sample."""
+
+    num_weights: Count
+    uses: Count
+    """Multiplications of each weight: places of the output. Times ``num_weights`` they are the multiply-adds."""
+
+
 class Latency(Struct, frozen=True, kw_only=True):
     """Time of one call of a deployed file, in a fresh process, interleaved with the baseline."""
 
@@ -180,7 +188,8 @@ class Latency(Struct, frozen=True, kw_only=True):
     precision: dict[str, Count] = {}
     """Convolutions and matrix products by the precision that they were executed in: ``int8``, ``float32``, ..."""
     roof_ms: float | None = None
-    """Time of the multiplications alone at the processor's peak, measured beside; None where it is not known."""
+    """Time that no call can beat: of each layer the multiplications at the processor's peak or the reading of its
+    weights from memory, whichever takes longer; both are measured beside. None where that is not known."""
     roof_of: str = ""
     """Instructions whose peak that is, the widest vector ones: ``avx512_vnni``, ``avx512_fma``, ..."""
     load: float | None = None

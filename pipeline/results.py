@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline import decoding, events, files
 from pipeline.errors import CheckpointError
 from pipeline.lock import exclusive, nothing
-from pipeline.report import CheckpointSize
+from pipeline.report import CheckpointSize, LayerWork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +51,8 @@ class Deployed(Struct, frozen=True, kw_only=True):
     operators: dict[str, int]
     """Operators of the graph that ONNX Runtime executes, by type."""
     size: CheckpointSize
-    num_macs: int
-    """Multiplications with an addition that one image takes."""
+    layers: tuple[LayerWork, ...]
+    """What its convolutions and matrix products have to do, in the order in which they are called."""
     sha256: dict[str, str]
     """Checksum of each file, by the kind of the artifact."""
 

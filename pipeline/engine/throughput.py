@@ -4,13 +4,15 @@ import functools
 import statistics
 import time
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.engine import acceleration
 from pipeline.engine.task import Task
+from pipeline.report import LayerWork
 from pipeline.sections import Training
 
 trial_s = 0.25
@@ -52,6 +54,32 @@ def training_flops(model: nn.Module, task: Task) -> float:
         model.eval()(batch.inputs)
     model.train(was_training)
     return 3.0 * counter.get_total_flops() / len(batch.targets)
+
+
+@torch.no_grad()
+def layers(model: nn.Module, images: Tensor) -> tuple[LayerWork, ...]:
+    """Say what each convolution and linear layer has to do for one image, in the order in which they are called.
+
+    Args:
+        model: its mode and its buffers stay as they are.
+        images: of the shape that it takes, `(N, C, H, W)`; only the shape counts.
+    """
+    found: list[LayerWork] = []
+
+    def note(layer: nn.Module, _: object, output: Tensor) -> None:
+        weight = cast("Tensor", layer.weight)
+        found.append(LayerWork(num_weights=weight.numel(), uses=output[0].numel() // len(weight)))
+
+    called = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(note) for layer in called]
+    was_training, device = model.training, next(model.parameters()).device
+    try:
+        model.eval()(torch.zeros(1, *images.shape[1:], device=device))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return tuple(found)
 
 
 @functools.cache

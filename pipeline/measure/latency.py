@@ -24,7 +24,7 @@ from pipeline.lock import POLL_S, nothing
 from pipeline.measure import roof
 from pipeline.measure.machine import machine
 from pipeline.measure.timing import Answer, Effort, Request
-from pipeline.report import Latency
+from pipeline.report import Latency, LayerWork
 
 Mode = Literal["quick", "report"]
 
@@ -42,8 +42,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     """A file to be timed."""
 
     path: Path
-    num_macs: int | None = None
-    """Multiplications with an addition that one image takes; None where that is not known: there is no roof then."""
+    layers: tuple[LayerWork, ...] = ()
+    """What its layers have to do; empty where that is not known: there is no roof then."""
 
 
 def measure(
@@ -93,9 +93,10 @@ def measure(
     where = machine((*packages, "numpy"))
     found = {}
     for name, timing in answer.timings.items():
-        reached = peak.roof(timing.precision) if peak is not None else None
-        macs = subjects[name].num_macs
-        roof_of, macs_per_s = reached if reached is not None and macs is not None else ("", None)
+        roof_of, roof_ms = "", None
+        if peak is not None:
+            layers = subjects[name].layers
+            roof_of, roof_ms = peak.roof(layers, timing.precision, batch_size=batch_size, threads=threads)
         found[name] = Latency(
             **msgspec.structs.asdict(timing),
             runtime=runtime,
@@ -103,7 +104,7 @@ def measure(
             batch_size=batch_size,
             machine=where,
             roof_of=roof_of,
-            roof_ms=1e3 * (macs or 0) * batch_size / (threads * macs_per_s) if macs_per_s else None,
+            roof_ms=roof_ms,
         )
     return found
 

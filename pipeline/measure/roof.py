@@ -1,4 +1,4 @@
-"""The roof: multiply-adds a second that a core reaches at best, measured by a few lines of machine code.
+"""The roof: multiply-adds and bytes a second that a core reaches at best, the former by a few lines of machine code.
 
 A kernel is a loop over instructions that write different registers and wait for nothing, which is what the inner loop
 of a convolution would do if memory, rounding and bookkeeping took no time. The code lies in an executable page and runs
@@ -9,19 +9,23 @@ only; elsewhere, or where no page may be executable, there is no roof.
 import contextlib
 import ctypes
 import functools
+import math
 import mmap
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from pipeline.measure import machine
+from pipeline.report import LayerWork
 
 LOOP_S = 0.005
+MEMORY = tuple(1 << power for power in range(18, 27, 2))
+"""Sizes in bytes of the memory that is read: a quarter of a MiB to 64 MiB."""
 REPEATS = 20
 ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18
 
@@ -108,23 +112,43 @@ class Peak(Struct, frozen=True, kw_only=True):
 
     int8_macs_per_s: dict[str, float]
     float32_macs_per_s: dict[str, float]
+    bytes_per_s: dict[int, float]
+    """Bytes read a second, by the size of the memory that is read again and again."""
 
-    def roof(self, precision: Mapping[str, int]) -> tuple[str, float] | None:
-        """Give the peak that a network is held against, and its name.
+    def roof(
+        self, layers: Sequence[LayerWork], precision: Mapping[str, int], *, batch_size: int, threads: int
+    ) -> tuple[str, float | None]:
+        """Give the milliseconds that no call can beat, and the name of the instructions that they are of.
 
-        It is that of the best vector instructions, by which published figures are comparable. Tiles (AMX) are left
-        out: a batch of one does not fill them. A runtime that uses them well comes out below the roof.
+        The peak is that of the best vector instructions, by which published figures are comparable. Tiles (AMX) are
+        left out: a batch of one does not fill them. A runtime that uses them well comes out below the roof. Cores are
+        taken to read memory without getting in each other's way.
 
         Args:
+            layers: what has to be done for each sample.
             precision: convolutions and matrix products by the precision that they were executed in; the most frequent
                 one counts.
+            batch_size: samples in a call.
+            threads: cores at work.
 
         Returns:
-            None where that precision has no peak.
+            No name and None where there are no layers, or that precision has no peak.
         """
         most = max(precision, key=lambda name: precision[name], default="")
-        peaks = {"int8": self.int8_macs_per_s, "float32": self.float32_macs_per_s}.get(most, {})
-        return next((found for found in peaks.items() if not kernels[found[0]].has_tiles), None)
+        known = {"int8": (1, self.int8_macs_per_s), "float32": (4, self.float32_macs_per_s)}
+        width, peaks = known.get(most, (0, {}))
+        found = next((name for name in peaks if not kernels[name].has_tiles), "")
+        if not layers or not found:
+            return "", None
+        together = width * sum(layer.num_weights for layer in layers)
+        reading = next((rate for size, rate in sorted(self.bytes_per_s.items()) if size >= together), math.inf)
+        if self.bytes_per_s and together > max(self.bytes_per_s):
+            reading = self.bytes_per_s[max(self.bytes_per_s)]
+        seconds = sum(
+            max(layer.uses * layer.num_weights * batch_size / peaks[found], width * layer.num_weights / reading)
+            for layer in layers
+        )
+        return found, 1e3 * seconds / threads
 
 
 @functools.cache
@@ -142,13 +166,14 @@ def peak() -> Peak | None:
     figures: dict[str, float] = {}
     for name, figure in map(str.split, asked.stdout.splitlines()):
         figures[name] = max(figures.get(name, 0.0), float(figure))
+    reading = {int(name): figures.pop(name) for name in list(figures) if name.isdecimal()}
     if not figures:
         return None
     int8, float32 = (
         {name: figure for name, figure in figures.items() if kernels[name].precision == precision}
         for precision in ("int8", "float32")
     )
-    return Peak(int8_macs_per_s=int8, float32_macs_per_s=float32)
+    return Peak(int8_macs_per_s=int8, float32_macs_per_s=float32, bytes_per_s=reading)
 
 
 def _writing(code: bytes, register: int) -> bytes:
@@ -215,6 +240,17 @@ def macs_per_s(kernel: Kernel) -> float:
     return rounds * kernel.registers * kernel.macs / taken_s
 
 
+def bytes_per_s(size: int) -> float:
+    """Read memory of a size once, the way that the C library looks for a byte; returns its bytes a second."""
+    find = ctypes.CDLL(None).memchr
+    find.argtypes, find.restype = (ctypes.c_char_p, ctypes.c_int, ctypes.c_size_t), ctypes.c_void_p
+    zeros = bytes(size)
+    find(zeros, 1, size)
+    before = time.perf_counter()
+    find(zeros, 1, size)
+    return size / (time.perf_counter() - before)
+
+
 def main() -> None:
     """Print what each kernel reaches, one to a line, again and again: the largest figure counts."""
     machine.pin(1)
@@ -222,6 +258,8 @@ def main() -> None:
     for _ in range(REPEATS):
         for name in names:
             print(name, macs_per_s(kernels[name]), flush=True)
+        for size in MEMORY:
+            print(size, bytes_per_s(size), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import msgspec
 from pipeline import events as e
 from pipeline import presets, recipe
 from pipeline.errors import PipelineError
-from pipeline.report import Accuracy, CheckpointSize, Paired, TensorSize
+from pipeline.report import Accuracy, CheckpointSize, LayerWork, Paired, TensorSize
 from pipeline.results import Deployed, StageFolder, StageResult
 from pipeline.runs import description, wording
 from pipeline.runs.state import RunState
@@ -166,7 +166,11 @@ def seeds_of(what: str, folder: Path) -> list[bytes]:
     facts: dict[str, Any] = {"metrics": {"top1": 1.0}, "layer_sparsity": {"a": 0.5}, "seconds": 1.0, "history": ()}
     return [
         msgspec.json.encode(StageResult(stage="prune", sha256=NOTHING, **facts)),
-        msgspec.json.encode(Deployed(operators={"a": 1}, size=size, num_macs=1, sha256={"onnx": NOTHING})),
+        msgspec.json.encode(
+            Deployed(
+                operators={"a": 1}, size=size, layers=(LayerWork(num_weights=9, uses=4),), sha256={"onnx": NOTHING}
+            )
+        ),
     ]
 
 

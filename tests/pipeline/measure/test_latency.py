@@ -13,6 +13,7 @@ from pipeline.errors import MeasurementError
 from pipeline.measure import latency, roof
 from pipeline.measure.latency import Subject
 from pipeline.measure.timing import Effort
+from pipeline.report import LayerWork
 from pipeline.sections import Measure
 from tests.pipeline.runtimes import tiny_onnx
 
@@ -26,7 +27,9 @@ ENDLESS = Effort(seconds=1e6, calls=1, at_most_s=1e6, settle_s=0)
 def subjects(tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
     return {
-        "baseline": Subject(path=tiny_onnx.write(folder / "slow.onnx", width=100), num_macs=2_000_000),
+        "baseline": Subject(
+            path=tiny_onnx.write(folder / "slow.onnx", width=100), layers=(LayerWork(num_weights=2, uses=1_000_000),)
+        ),
         "deployed": Subject(path=tiny_onnx.write(folder / "fast.onnx")),
     }
 
@@ -72,9 +75,9 @@ def test_the_roof_is_the_time_of_the_multiplications_at_the_peak(subjects):
     peak = roof.peak()
     if peak is None:
         pytest.skip("this machine's peak cannot be measured")
-    ((name, macs_per_s),) = peak.float32_macs_per_s.items()
+    name, roof_ms = peak.roof(subjects["baseline"].layers, {"float32": 2}, batch_size=8, threads=2)
     assert found["baseline"].roof_of == name
-    assert found["baseline"].roof_ms == pytest.approx(1e3 * 8 * 2_000_000 / (2 * macs_per_s))
+    assert found["baseline"].roof_ms == pytest.approx(roof_ms)
 
 
 def test_batches_larger_than_the_images_at_hand_are_filled_up(subjects):

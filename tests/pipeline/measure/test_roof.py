@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pipeline.measure import machine, roof
+from pipeline.report import LayerWork
 
 on_x86 = pytest.mark.skipif(
     platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="x86-64 Linux only"
@@ -63,15 +64,45 @@ def test_the_peak_of_this_machine_is_known():
     peak = roof.peak()
     assert peak is not None
     assert len(peak.float32_macs_per_s) == 1
-    assert peak.roof({"float32": 20}) == next(iter(peak.float32_macs_per_s.items()))
+    (rate,) = peak.float32_macs_per_s.values()
+    (name,) = peak.float32_macs_per_s
+    work = [LayerWork(num_weights=1000, uses=10**6)]
+    assert peak.roof(work, {"float32": 20}, batch_size=1, threads=1) == (name, pytest.approx(1e12 / rate))
+    # A core reads at least a byte in four cycles of 1 GHz and at most 512 in one of 6 GHz.
+    assert all(2.5e8 < rate < 3e12 for rate in peak.bytes_per_s.values())
 
 
-def test_the_roof_is_that_of_vectors_and_of_the_precision_that_most_layers_have():
-    peak = roof.Peak(int8_macs_per_s={"amx_int8": 9e12, "avx512_vnni": 4e11}, float32_macs_per_s={"avx512_fma": 1e11})
-    assert peak.roof({"int8": 20, "float32": 1}) == ("avx512_vnni", 4e11)
-    assert peak.roof({"int8": 1, "float32": 20}) == ("avx512_fma", 1e11)
-    assert peak.roof({"bfloat16": 20}) is None
-    assert peak.roof({}) is None
+@pytest.fixture
+def made_up():
+    return roof.Peak(
+        int8_macs_per_s={"amx_int8": 9e12, "avx512_vnni": 4e11},
+        float32_macs_per_s={"avx512_fma": 1e11},
+        bytes_per_s={1000: 1e11, 10_000: 1e10},
+    )
+
+
+def test_the_roof_is_that_of_vectors_and_of_the_precision_that_most_layers_have(made_up):
+    work = [LayerWork(num_weights=100, uses=40_000)]
+    settings = {"batch_size": 1, "threads": 1}
+    assert made_up.roof(work, {"int8": 20, "float32": 1}, **settings) == ("avx512_vnni", pytest.approx(0.01))
+    assert made_up.roof(work, {"int8": 1, "float32": 20}, **settings) == ("avx512_fma", pytest.approx(0.04))
+    assert made_up.roof(work, {"bfloat16": 20}, **settings) == ("", None)
+    assert made_up.roof([], {"int8": 20}, **settings) == ("", None)
+
+
+def test_a_layer_takes_what_its_multiplications_or_its_weights_take(made_up):
+    # 1,600 bytes together: the memory of the next size counts. 100 * 4e5 / 4e11 s, then 1500 / 1e10 s.
+    work = [LayerWork(num_weights=100, uses=400_000), LayerWork(num_weights=1500, uses=1)]
+    _, roof_ms = made_up.roof(work, {"int8": 2}, batch_size=1, threads=1)
+    assert roof_ms == pytest.approx(1e3 * (1e-4 + 1.5e-7))
+    # A batch multiplies and reads its weights once; 1,600 floats have 6,400 bytes; two cores share the work.
+    _, roof_ms = made_up.roof(work, {"float32": 2}, batch_size=8, threads=2)
+    assert roof_ms == pytest.approx(1e3 * (8 * 100 * 4e5 / 1e11 + 4 * 1500 / 1e10) / 2)
+
+
+def test_weights_of_more_bytes_than_were_tried_are_read_like_the_most(made_up):
+    _, roof_ms = made_up.roof([LayerWork(num_weights=10**6, uses=1)], {"int8": 1}, batch_size=1, threads=1)
+    assert roof_ms == pytest.approx(1e3 * 1e6 / 1e10)
 
 
 @on_x86
@@ -95,10 +126,14 @@ def test_the_best_instructions_of_each_precision_count(tmp_path, monkeypatch, fl
 @on_x86
 def test_what_was_measured_before_a_forbidden_instruction_counts(tmp_path, monkeypatch):
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho avx2_fma 3e10\necho avx2_fma 4e10\necho avx2 6e10\nkill -ILL $$\n")
+    python.write_text(
+        "#!/bin/sh\necho avx2_fma 3e10\necho avx2_fma 4e10\necho avx2 6e10\necho 4096 2e10\nkill -ILL $$\n"
+    )
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    expected = roof.Peak(int8_macs_per_s={"avx2": 6e10}, float32_macs_per_s={"avx2_fma": 4e10})
+    expected = roof.Peak(
+        int8_macs_per_s={"avx2": 6e10}, float32_macs_per_s={"avx2_fma": 4e10}, bytes_per_s={4096: 2e10}
+    )
     assert roof.peak.__wrapped__() == expected
 
 
