@@ -52,8 +52,10 @@ def versus_baseline(found: Accuracy) -> str:
     paired = found.versus_baseline
     if paired is None or not paired.total:
         return ""
-    direction = "larger" if paired.points > 0 else "smaller"
-    by = f"{direction} by {abs(paired.points):.2f} ± {paired.margin:.2f} points ({p_value(paired.p_value)})"
+    change = "equal"
+    if paired.points:
+        change = f"{'larger' if paired.points > 0 else 'smaller'} by {abs(paired.points):.2f}"
+    by = f"{change} ± {paired.margin:.2f} points ({p_value(paired.p_value)})"
     if paired.p_value < SIGNIFICANT:
         return f"{by} on {paired.total:,} samples"
     return f"{by}: not distinguishable from the baseline on {paired.total:,} samples"

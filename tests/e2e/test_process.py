@@ -91,7 +91,8 @@ def test_a_terminated_run_ends_cleanly(training):
 def test_a_run_outlives_the_session_that_launched_it(tmp_path):
     """The launcher leads a session of its own, as a login shell does, and the whole session is hung up."""
     script = (
-        "import sys, time\nfrom pipeline.runs import process\nfrom pipeline.runs.store import RunStore\n"
+        "import signal, sys, time\nfrom pipeline.runs import process\nfrom pipeline.runs.store import RunStore\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # these tests may run below nohup
         "from pathlib import Path\nfrom tests.e2e.conftest import make_recipe\n"
         "run = process.launch(RunStore(Path(sys.argv[1])), make_recipe('P', baseline={'epochs': 100000}))\n"
         "print(run.id, flush=True)\ntime.sleep(600)\n"

@@ -167,7 +167,7 @@ def test_show_compares_in_pairs_and_with_what_most_people_run(store):
     for piece in (
         "smaller by 0.50 ± 0.37 points (p = 0.0087) on 10,000 samples.",
         "2.12x faster; 5.76x faster than the FP32 baseline in eager torch (1.900 ms)",
-        "executed as int8 21, float32 1, 0.100 ms at the processor's peak.",
+        "executed as int8 21, float32 1, 0.100 ms at the roof.",
         "contended: deployed in openvino, batch 8: something else kept 0.7 cores busy.",
         "8 more: --layers",
     ):

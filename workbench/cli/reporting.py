@@ -140,7 +140,7 @@ def machine(latency: Latency) -> str:
     version = found.versions.get(latency.runtime, "")
     load = "" if latency.load is None else f", load {latency.load:.2f}"
     executed = wording.precision(latency)
-    peak = f", {wording.milliseconds(latency.roof_ms)} at the processor's peak" if latency.roof_ms else ""
+    peak = f", {wording.milliseconds(latency.roof_ms)} at the roof" if latency.roof_ms else ""
     return (
         f"latency: {found.cpu}, {found.instruction_set}, {latency.runtime} {version}".rstrip()
         + f", {latency.threads} thread{'s' * (latency.threads != 1)}, batch {latency.batch_size}"
