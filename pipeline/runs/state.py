@@ -162,7 +162,8 @@ class RunState(Struct, frozen=True, kw_only=True):
                 return change(state, activity="")
             case e.EpochFinished():
                 merged = self._merged(event.index, event.metrics)
-                return self._with(event.index, step=event.step, epoch=event.epoch, metrics=merged)
+                state = self._with(event.index, step=event.step, epoch=event.epoch, metrics=merged)
+                return change(state, activity="")
             case e.StageFinished():
                 merged = self._merged(event.index, event.metrics)
                 state = self._with(

@@ -5,55 +5,16 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import psutil
-import pytest
 
 from pipeline import events
 from pipeline.keys import stage_keys
 from pipeline.results import StageFolder
 from pipeline.runs import process
 from pipeline.runs.state import Status
-from pipeline.runs.store import Run, RunStore
-from tests.e2e.conftest import make_recipe
-
-long = {"baseline": {"epochs": 100_000}}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> RunStore:
-    return RunStore(tmp_path / "store")
-
-
-def wait_until(condition, seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def is_training(run: Run) -> bool:
-    return any(isinstance(event, events.Progressed | events.EpochFinished) for event in run.events()[0])
-
-
-def pid(run: Run) -> int:
-    found = run.state().pid
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def training(store):
-    """Give a run that trains for hours unless something ends it."""
-    run = process.launch(store, make_recipe("P", **long))
-    wait_until(lambda: is_training(run) or not run.is_alive())
-    assert run.is_alive(), run.log_path.read_text()
-    yield run
-    if run.is_alive():
-        os.kill(pid(run), signal.SIGKILL)
-        wait_until(lambda: not run.is_alive())
+from pipeline.runs.store import RunStore
+from tests.e2e.conftest import is_training, make_recipe, pid, wait_until
 
 
 def test_a_launched_run_is_alive_from_the_first_moment_and_finishes(store):
