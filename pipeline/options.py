@@ -5,6 +5,7 @@ The TOML key, the form field and the documentation row all come from that one de
 """
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -30,7 +31,7 @@ type_names = {
 }
 lists = {"int": "a list of whole numbers", "float": "a list of numbers", "str": "a list of texts"}
 LARGEST = 2**53
-"""No number may be larger: neither infinite nor one that arithmetic cannot hold exactly."""
+"""No whole number may be larger: none that arithmetic cannot hold exactly."""
 LONGEST_VALUE = 80
 """Letters of a value that a message quotes."""
 
@@ -148,7 +149,8 @@ class Option(Struct, frozen=True, kw_only=True):
         low, high = self.minimum, self.maximum
         above = low is None or (value > low if self.open_minimum else value >= low)
         below = high is None or (value < high if self.open_maximum else value <= high)
-        return abs(value) <= LARGEST and above and below
+        in_range = math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST
+        return in_range and above and below
 
 
 def options_of(record: type[Struct]) -> tuple[Option, ...]:

@@ -10,6 +10,7 @@ import pytest
 CASES = 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["recipe", "log", "report", "summary", "results"])
 def test_whatever_is_read_is_refused_in_a_sentence_or_understood(what):
     done = subprocess.run(

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save
 
 from pipeline.compact import file
@@ -17,6 +18,7 @@ HEADROOM = 1 << 30
 SECONDS = 300
 
 
+@pytest.mark.slow
 def test_ten_thousand_damaged_files_are_read_exactly_or_refused(tmp_path):
     """In a process of its own: it may take a GiB more than it has, and five minutes."""
     done = subprocess.run(

@@ -68,6 +68,7 @@ def test_a_float_network_opens_again():
     assert_reopens(catalog.load("backbones", "tiny").build(num_classes=10, in_channels=3).eval(), 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "googlenet", "shufflenet_v2_x0_5"])
 def test_networks_that_are_not_ours_open_again(name):
     assert_reopens(calibrated(unseen.built(name), unseen.SIDE), unseen.SIDE)

@@ -301,6 +301,7 @@ def test_ranges_are_frozen_for_the_rest_of_the_stage():
     assert any(not torch.equal(early[0][name], early[-1][name]) for name in early[0])
 
 
+@pytest.mark.slow
 def test_a_long_distillation_of_a_quantised_network_does_not_diverge():
     """BatchNorm held at its running statistics while steps are large takes this from 99 to 19 percent."""
     from pipeline.datasets.digits import Digits

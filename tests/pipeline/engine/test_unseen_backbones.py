@@ -17,12 +17,12 @@ hardswish, swish, unfolded = {"HardSigmoid", "Mul"}, {"Sigmoid", "Mul"}, {"Batch
 networks = [
     pytest.param("resnet18", set(), id="resnet18"),
     pytest.param("mobilenet_v2", set(), id="mobilenet_v2"),
-    pytest.param("mobilenet_v3_small", hardswish, id="mobilenet_v3_small"),
+    pytest.param("mobilenet_v3_small", hardswish, id="mobilenet_v3_small", marks=pytest.mark.slow),
     pytest.param("efficientnet_b0", swish, id="efficientnet_b0", marks=pytest.mark.slow),
-    pytest.param("regnet_y_400mf", set(), id="regnet_y_400mf"),
+    pytest.param("regnet_y_400mf", set(), id="regnet_y_400mf", marks=pytest.mark.slow),
     pytest.param("densenet121", unfolded, id="densenet121", marks=pytest.mark.slow),
-    pytest.param("googlenet", set(), id="googlenet"),
-    pytest.param("shufflenet_v2_x0_5", set(), id="shufflenet_v2"),
+    pytest.param("googlenet", set(), id="googlenet", marks=pytest.mark.slow),
+    pytest.param("shufflenet_v2_x0_5", set(), id="shufflenet_v2", marks=pytest.mark.slow),
 ]
 
 
