@@ -60,6 +60,8 @@ def training_flops(model: nn.Module, task: Task) -> float:
 def layers(model: nn.Module, images: Tensor) -> tuple[LayerWork, ...]:
     """Say what each convolution and linear layer has to do for one image, in the order in which they are called.
 
+    Padding counts as data: where maps are smaller than kernels, that is more than a runtime needs to do.
+
     Args:
         model: its mode and its buffers stay as they are.
         images: of the shape that it takes, `(N, C, H, W)`; only the shape counts.
