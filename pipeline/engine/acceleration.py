@@ -4,18 +4,15 @@ Neither is chosen by measuring: equal devices choose alike, and equal recipes tr
 """
 
 import importlib.util
-from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from torch import nn
 
+from pipeline.measure import machine
 from pipeline.sections import Training
 
 Precision = Literal["float32", "bfloat16"]
-
-CPU_INFO = Path("/proc/cpuinfo")
-"""Where Linux tells what a processor can do."""
 
 CPU_FLAGS = ("amx_bf16", "avx512_bf16")
 """Instructions that multiply in bfloat16; without them it is slower than float32."""
@@ -59,9 +56,4 @@ def describe(settings: Training, device: torch.device) -> str:
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        text = CPU_INFO.read_text(encoding="utf-8")
-    except OSError:
-        return False
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-    return any(flag in flags for flag in CPU_FLAGS)
+    return not machine.flags().isdisjoint(CPU_FLAGS)
