@@ -1,7 +1,7 @@
 """The five contracts: what a stage, a backbone, a dataset, an export and a runtime are.
 
 Each lives in one file of the folder of its kind and is found by its file name (see ``pipeline.catalog``).
-Nothing here imports torch; names of torch appear in annotations only.
+Nothing here imports torch or numpy; their names appear in annotations only.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
-import numpy as np
 from msgspec import Meta, Struct
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from pipeline.recipe import Recipe
@@ -78,13 +78,13 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 class Splits(Struct, frozen=True, kw_only=True):
     """A dataset in memory, as plain arrays."""
 
-    x_train: NDArray[np.uint8]
+    x_train: "NDArray[np.uint8]"
     """Training images, ``(N, C, H, W)``."""
-    y_train: NDArray[np.int64]
+    y_train: "NDArray[np.int64]"
     """Class of each training image, ``(N,)``, from 0."""
-    x_test: NDArray[np.uint8]
+    x_test: "NDArray[np.uint8]"
     """Test images, ``(M, C, H, W)``; looked at once, for the report."""
-    y_test: NDArray[np.int64]
+    y_test: "NDArray[np.int64]"
     """Class of each test image, ``(M,)``."""
     classes: tuple[str, ...]
     """Name of each class, by its number."""
@@ -146,7 +146,7 @@ class Backbone(Protocol):
         """Make the network with fresh random weights; images ``(N, C, H, W)`` in, logits ``(N, classes)`` out."""
 
 
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Predict = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]
 """Images ``(N, C, H, W)`` in, logits ``(N, classes)`` out."""
 
 

@@ -1,7 +1,10 @@
 """Runs on disk: a folder per run, found by id or name; nothing is held in memory.
 
     STORE/runs/ID/     recipe.toml environment.json events.jsonl log.txt run.lock summary.json artifacts/
+                       annotations.json: what a person added
+    STORE/trash/ID/    a run that was deleted less than a day ago
     STORE/stages/KEY/  the trained result of one stage, shared by every run whose recipe begins alike
+    STORE/index.sqlite the rows of all runs; can be deleted at any time
     STORE/teachers/    answers of teachers, shared by every student that sees the same views
 
 A run is alive exactly while a process holds its ``run.lock``; the kernel lets go of it on any death.
@@ -27,9 +30,13 @@ from pipeline.events import AnyEvent
 from pipeline.lock import exclusive
 from pipeline.options import suggest
 from pipeline.recipe import Recipe
-from pipeline.runs import description, log
+from pipeline.runs import annotations, description, log
+from pipeline.runs.annotations import Annotations
 from pipeline.runs.description import Description
 from pipeline.runs.state import History, RunState, Status
+
+TRASH_S = 86400.0
+"""Seconds for which a deleted run can be restored."""
 
 _summary = msgspec.json.Decoder(RunState)
 
@@ -69,6 +76,11 @@ class Run:
     def summary_path(self) -> Path:
         """What the log of a run that is over adds up to."""
         return self.folder / "summary.json"
+
+    @property
+    def annotations_path(self) -> Path:
+        """What a person added to the run."""
+        return self.folder / "annotations.json"
 
     @property
     def stop_path(self) -> Path:
@@ -150,6 +162,29 @@ class Run:
                 files.write_bytes(self.summary_path, msgspec.json.encode(self.state()))
             except OSError as error:
                 raise RunStoreError(f"the run {self.id} cannot be written: {error.strerror}.") from error
+        self._tell()
+
+    def annotations(self) -> Annotations:
+        """Read what a person added.
+
+        Raises:
+            CorruptRun: the file cannot be read.
+        """
+        return annotations.read(self.annotations_path)
+
+    def annotate(self, wanted: Annotations) -> None:
+        """Replace what a person added.
+
+        Raises:
+            RunStoreError: a tag or the note is not legal, or the folder cannot be written.
+        """
+        annotations.write(self.annotations_path, wanted)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let whoever watches the store look at runs that are over, too: they watch the time of this folder alone."""
+        with contextlib.suppress(OSError):
+            os.utime(self.folder.parent)
 
     def settle(self, state: RunState, *, alive: bool) -> RunState:
         """Turn the state of a run whose process is gone without a last word into ``lost``."""
@@ -181,6 +216,11 @@ class RunStore:
         self.folder = folder.expanduser().resolve()
         self.runs_folder = self.folder / "runs"
         self.stages_folder = self.folder / "stages"
+        self.trash_folder = self.folder / "trash"
+
+    def run(self, run_id: str) -> Run:
+        """Give the run of an id; nothing is read."""
+        return Run(self.runs_folder / run_id)
 
     def create(self, recipe: Recipe) -> tuple[Run, int]:
         """Make the folder of a new run and take its lock.
@@ -233,17 +273,42 @@ class RunStore:
         raise RunNotFound(f"there is no run {name!r}; {suggest(name, [run.id for run in runs[:8]])}")
 
     def delete(self, run: Run) -> None:
-        """Remove the folder of a run that is over; shared stage results stay.
+        """Put the folder of a run that is over into the trash, where it stays for a day; stage results stay.
 
         Raises:
-            RunStoreError: the run is alive, or its folder cannot be removed.
+            RunStoreError: the run is alive, or its folder cannot be moved.
         """
         if run.is_alive():
             raise RunStoreError(f"the run {run.id} is still alive; stop it first.")
+        self.empty_trash()
         try:
-            shutil.rmtree(run.folder)
+            self.trash_folder.mkdir(exist_ok=True)
+            run.folder.rename(self.trash_folder / run.id)
+            # The day counts from now, not from the last change of the run.
+            os.utime(self.trash_folder / run.id)
         except OSError as error:
             raise RunStoreError(f"the run {run.id} cannot be removed: {error.strerror}.") from error
+
+    def restore(self, run_id: str) -> Run:
+        """Take a run out of the trash.
+
+        Raises:
+            RunStoreError: it is not there (any more), or cannot be moved.
+        """
+        run = self.run(run_id)
+        try:
+            (self.trash_folder / run_id).rename(run.folder)
+        except OSError as error:
+            raise RunStoreError(f"the run {run_id} cannot be restored: {error.strerror}.") from error
+        return run
+
+    def empty_trash(self, older_than_s: float = TRASH_S) -> None:
+        """Remove for good what was deleted longer ago; what cannot be removed is left."""
+        if self.trash_folder.is_dir():
+            for folder in self.trash_folder.iterdir():
+                with contextlib.suppress(OSError):
+                    if time.time() - folder.stat().st_mtime >= older_than_s:
+                        shutil.rmtree(folder)
 
     def has_stage(self, key: str) -> bool:
         """Tell whether the trained result of that key lies in the store."""
