@@ -1,7 +1,6 @@
-"""The one reader of the store: a thread that polls event logs by byte offset and posts frozen pictures.
+"""The one reader of the store: a thread that reads rows through the index and posts frozen pictures.
 
-A run that is over is read again only when its log grew: it was measured once more. Only the followed run is read for
-its curves and its printed log.
+The details of a run (its recipe, its stages, its curves, what it printed) are read for the runs of interest alone.
 """
 
 import math
@@ -13,15 +12,20 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from pipeline.errors import PipelineError
-from pipeline.runs.state import History, RunState, Status
+from pipeline.recipe import Recipe
+from pipeline.runs.index import Index
+from pipeline.runs.rows import Row
+from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run, RunStore
-from workbench.messages import Curves, FeedFailed, Points, RunChanged, RunsChanged, RunView
+from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, Points, RowsChanged
 from workbench.settings import Settings
 
 MOST_POINTS = 300
 """Points of a curve that are kept: two for each column of a wide terminal's chart."""
 LOG_BYTES = 65536
 """How much of the end of a log is read when a run is first followed."""
+LOOK_S = 0.1
+"""How long reading runs for the first time may hold up what is already known."""
 control = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -32,18 +36,18 @@ class Feed:
         self._store = store
         self._post = post
         self._settings = settings
-        self._watched: dict[str, _Watched] = {}
-        self._shown: tuple[RunView, ...] | None = None
+        self._index: Index | None = None
+        self._shown: tuple[tuple[Row, ...], bool] | None = None
         self._failure = ""
-        self._wanted: str | None = None
-        self._followed: _Followed | None = None
-        self._is_new = False
+        self._interest = Interest()
+        self._followed: dict[str, _Followed] = {}
+        self._log: _Log | None = None
         self._wake = threading.Event()
         self._closed = False
 
-    def follow(self, run_id: str | None) -> None:
-        """Read the curves and the log of this run from its start and as it goes on; None to read no run's."""
-        self._wanted, self._is_new = run_id, True
+    def follow(self, interest: Interest) -> None:
+        """Read the details of these runs, and of no others, from now on."""
+        self._interest = interest
         self._wake.set()
 
     def look(self) -> None:
@@ -59,14 +63,17 @@ class Feed:
         """Poll until closed; the body of the thread."""
         while not self._closed:
             self.poll()
+            if self._index is not None and not self._index.is_complete:
+                continue
             self._wake.wait(self._settings.poll_s)
             self._wake.clear()
 
     def poll(self) -> None:
         """Look once and post what changed."""
         try:
-            self._poll_runs()
-            self._poll_followed()
+            self._poll_rows()
+            self._poll_interest()
+            self._failure = ""
         except Exception as error:
             # The thread must outlive whatever lies in the store: say it once and look again.
             reason = f"The store {str(self._store.folder)!r} cannot be read: {_sentence(error)}"
@@ -74,135 +81,132 @@ class Feed:
                 self._failure = reason
                 self._post(FeedFailed(reason))
 
-    def _poll_runs(self) -> None:
-        runs = self._store.runs()
-        self._watched = {run.id: self._watched.get(run.id) or _Watched(run) for run in runs}
-        views = tuple(watched.look() for watched in self._watched.values())
-        if self._shown is None or [id(view) for view in views] != [id(view) for view in self._shown]:
-            self._shown = views
-            self._post(RunsChanged(views))
+    def _poll_rows(self) -> None:
+        if self._index is None:
+            # What the index kept is shown before any folder is looked at.
+            self._index = Index(self._store)
+            if self._index.rows:
+                self._tell(self._index.rows, is_complete=False)
+        self._index.look(budget_s=LOOK_S)
+        self._tell(self._index.rows, is_complete=self._index.is_complete)
 
-    def _poll_followed(self) -> None:
-        if self._is_new:
-            self._followed, self._is_new = None, False
-        wanted = self._wanted
-        if wanted is None:
+    def _tell(self, rows: tuple[Row, ...], *, is_complete: bool) -> None:
+        if self._shown is None or self._shown[0] is not rows or self._shown[1] != is_complete:
+            self._shown = rows, is_complete
+            self._post(RowsChanged(rows, is_complete=is_complete))
+
+    def _poll_interest(self) -> None:
+        interest = self._interest
+        self._followed = {
+            run_id: self._followed.get(run_id) or _Followed(self._store.run(run_id)) for run_id in interest.ids
+        }
+        for followed in self._followed.values():
+            detail = followed.look(has_curves=interest.has_curves, redraw_s=self._settings.redraw_s)
+            if detail is not None:
+                self._post(DetailChanged(detail))
+        if interest.log is None:
+            self._log = None
             return
-        if self._followed is None:
-            watched = self._watched.get(wanted)
-            self._followed = _Followed(watched.run) if watched else None
-        if self._followed is not None:
-            message = self._followed.look(self._settings.redraw_s)
-            if message is not None:
-                self._post(message)
+        if self._log is None or self._log.run.id != interest.log:
+            self._log = _Log(self._store.run(interest.log))
+        lines = self._log.look()
+        if lines:
+            self._post(LogGrew(interest.log, lines))
 
 
-class _Watched:
-    """One run of the list: how far its log has been read, and its picture."""
+class _Followed:
+    """A run of interest."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.view = RunView(run=run, name=run.id)
+        self._recipe: Recipe | None = None
+        self._is_named = False
         self._state = RunState()
+        self._history = History()
         self._offset = 0
+        self._told: Detail | None = None
+        self._curves: Curves | None = None
         self._settled: int | None = None
-        """Size of the log when the run was found to be over, or unreadable."""
-        self._named = False
+        """Size of the log of a run that is over."""
+        self._drawn_s = -math.inf
 
-    def look(self) -> RunView:
-        """Read on; gives the same object when nothing changed."""
-        # Asked before the log is read: what is added in between is read at the next look.
-        size = self._log_size()
-        if self._settled == size:
-            return self.view
+    def look(self, *, has_curves: bool, redraw_s: float) -> Detail | None:
+        """Read on; gives a picture when there is something new and the last one is old enough."""
+        now = time.monotonic()
+        lacks_curves = has_curves and self._curves is None
+        if now - self._drawn_s < redraw_s and not lacks_curves:
+            return None
+        size = _size(self.run)
+        if self._settled == size and not lacks_curves:
+            return None
+        problem = ""
         try:
-            view = self._read()
-            is_settled = view.state.status.is_over and view.state.status is not Status.LOST
+            state = self._read(has_curves=has_curves)
+            self._settled = size if state.status.is_over else None
         except Exception as error:
-            # A folder may hold anything; a run that cannot be read is shown as such beside the others.
-            is_settled = True
-            view = RunView(run=self.run, name=self.view.name, recipe=self.view.recipe, problem=_sentence(error))
-        self._settled = size if is_settled else None
-        if view != self.view:
-            self.view = view
-        return self.view
+            # A folder may hold anything; what was read up to there remains.
+            problem, state, self._settled = _sentence(error), self._state, size
+            self._curves = self._curves or Curves()
+        detail = Detail(run=self.run, recipe=self._recipe, state=state, curves=self._curves, problem=problem)
+        if detail == self._told:
+            return None
+        self._told, self._drawn_s = detail, now
+        return detail
 
-    def _log_size(self) -> int:
-        try:
-            return self.run.events_path.stat().st_size
-        except OSError:
-            return 0
-
-    def _read(self) -> RunView:
-        name, recipe = self.view.name, self.view.recipe
-        if not self._named:
-            self._named = True
+    def _read(self, *, has_curves: bool) -> RunState:
+        if not self._is_named:
+            self._is_named = True
             try:
-                recipe = self.run.recipe()
-                name = recipe.name
+                self._recipe = self.run.recipe()
             except PipelineError:
-                recipe = None
-        return RunView(run=self.run, name=name, recipe=recipe, state=self._read_state())
-
-    def _read_state(self) -> RunState:
-        if self.run.summary_path.exists():
+                self._recipe = None
+        if not has_curves and self._offset == 0 and self.run.summary_path.exists():
             return self.run.state()
         # Asked before the log is read: a run that ends in between has then written its last event.
         alive = self.run.is_alive()
         events, self._offset = self.run.events(self._offset)
+        is_new = self._curves is None
         for event in events:
             self._state = self._state.after(event)
+            is_new |= self._history.add(event)
+        if not has_curves:
+            self._curves = None
+        elif is_new:
+            self._curves = thin(self._history)
         return self.run.settle(self._state, alive=alive)
 
 
-class _Followed:
-    """The run whose curves and log are on the screen."""
+class _Log:
+    """What a run printed, from near its end on."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._history = History()
-        self._offset = 0
-        self._log_offset: int | None = None
+        self._offset: int | None = None
         self._cut = b""
-        self._dirty = True
-        self._broken = False
-        self._drawn_s = -math.inf
 
-    def look(self, redraw_s: float) -> RunChanged | None:
-        """Read on; gives a message when there is something to show and the last one is old enough."""
-        if not self._broken:
-            try:
-                events, self._offset = self.run.events(self._offset)
-                for event in events:
-                    self._dirty |= self._history.add(event)
-            except Exception:
-                # The list already says what is wrong with this log; the curves up to there remain.
-                self._broken = True
-        now = time.monotonic()
-        if now - self._drawn_s < redraw_s:
-            return None
-        lines = self._read_log()
-        curves = thin(self._history) if self._dirty else None
-        if curves is None and not lines:
-            return None
-        self._dirty, self._drawn_s = False, now
-        return RunChanged(self.run.id, curves, lines)
-
-    def _read_log(self) -> tuple[str, ...]:
+    def look(self) -> tuple[str, ...]:
+        """Read on."""
         try:
             size = self.run.log_path.stat().st_size
-            if self._log_offset is None:
-                self._log_offset = max(0, size - LOG_BYTES)
-            if size == self._log_offset:
+            if self._offset is None:
+                self._offset = max(0, size - LOG_BYTES)
+            if size == self._offset:
                 return ()
             with self.run.log_path.open("rb") as log:
-                log.seek(self._log_offset)
+                log.seek(self._offset)
                 content = self._cut + log.read(LOG_BYTES)
-                self._log_offset = log.tell()
+                self._offset = log.tell()
         except OSError:
             return ()
         *lines, self._cut = content.split(b"\n")
         return tuple(_printable(line) for line in lines)
+
+
+def _size(run: Run) -> int:
+    try:
+        return run.events_path.stat().st_size
+    except OSError:
+        return 0
 
 
 def thin(history: History) -> Curves:

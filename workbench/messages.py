@@ -4,50 +4,9 @@ from msgspec import Struct
 from textual.message import Message
 
 from pipeline.recipe import Recipe
-from pipeline.runs.state import RunState, Status
+from pipeline.runs.rows import Row
+from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
-
-
-class RunView(Struct, frozen=True, kw_only=True):
-    """One run as it was when the feed last looked."""
-
-    run: Run
-    """The folder, for commands."""
-    name: str
-    """The recipe's name; the run's id where the recipe cannot be read."""
-    recipe: Recipe | None = None
-    """What the run does; None where it cannot be read."""
-    state: RunState = RunState()
-    problem: str = ""
-    """Why the run cannot be read, in one sentence; empty when all is well."""
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.run.id
-
-    @property
-    def letters(self) -> str:
-        """The stages by their initials; ``?`` where the recipe cannot be read."""
-        return "?" if self.recipe is None else self.recipe.letters
-
-    @property
-    def is_running(self) -> bool:
-        """Its process holds the lock."""
-        return not self.problem and not self.state.status.is_over
-
-    @property
-    def is_finished(self) -> bool:
-        """Everything was done, so there are numbers to compare and files to export."""
-        return not self.problem and self.state.status is Status.FINISHED
-
-    @property
-    def group(self) -> tuple[str, str]:
-        """Backbone and dataset: only runs on the same dataset can be compared."""
-        if self.recipe is None:
-            return "?", "?"
-        return self.recipe.backbone, self.recipe.dataset.name
-
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
 """Epochs and values of one curve."""
@@ -62,25 +21,63 @@ class Curves(Struct, frozen=True, kw_only=True):
     """Epoch at which each entry of the plan begins."""
 
 
-class RunsChanged(Message):
+class Detail(Struct, frozen=True, kw_only=True):
+    """Everything about one run that a row leaves out, as it was when the feed last looked."""
+
+    run: Run
+    """The folder, for commands."""
+    recipe: Recipe | None = None
+    """What the run does; None where it cannot be read."""
+    state: RunState = RunState()
+    curves: Curves | None = None
+    """None where nobody asked for them."""
+    problem: str = ""
+    """Why the run cannot be read, in one sentence; empty when all is well."""
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.run.id
+
+
+class Interest(Struct, frozen=True, kw_only=True):
+    """What a screen wants to know beside the rows."""
+
+    ids: tuple[str, ...] = ()
+    """Runs whose details are read, and read on as they go on."""
+    has_curves: bool = False
+    """With their curves."""
+    log: str | None = None
+    """The run of which what it printed is read, too."""
+
+
+class RowsChanged(Message):
     """Runs came, went or went on."""
 
-    def __init__(self, views: tuple[RunView, ...]) -> None:
+    def __init__(self, rows: tuple[Row, ...], *, is_complete: bool = True) -> None:
         super().__init__()
-        self.views = views
-        """Every run, newest first."""
+        self.rows = rows
+        """Every run, newest first; a row that is the same object as before has not changed."""
+        self.is_complete = is_complete
+        """False while older runs are still being read for the first time."""
 
 
-class RunChanged(Message):
-    """The followed run has new curves or printed something."""
+class DetailChanged(Message):
+    """One of the runs of interest was read, or went on."""
 
-    def __init__(self, run_id: str, curves: Curves | None, lines: tuple[str, ...]) -> None:
+    def __init__(self, detail: Detail) -> None:
+        super().__init__()
+        self.detail = detail
+
+
+class LogGrew(Message):
+    """The run whose log is wanted printed something."""
+
+    def __init__(self, run_id: str, lines: tuple[str, ...]) -> None:
         super().__init__()
         self.run_id = run_id
-        self.curves = curves
-        """All of its curves; None when they have not changed."""
         self.lines = lines
-        """What was printed since the last message."""
+        """What was printed since the last message, without control characters."""
 
 
 class FeedFailed(Message):

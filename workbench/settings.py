@@ -24,6 +24,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What curves are drawn with."""
     export_folder: Path = Path("exports")
     """Where exports are offered to go; a relative path counts from the folder in which the workbench was started."""
+    read_only: bool = False
+    """Nothing in the store is changed: no launch, no stop, no deletion, no notes."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

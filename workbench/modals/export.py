@@ -14,12 +14,12 @@ from textual.worker import get_current_worker
 
 from pipeline import catalog
 from pipeline.errors import PipelineError
-from workbench.messages import RunView
+from pipeline.runs.rows import Row
 from workbench.modals.base import Modal
 from workbench.widgets import words
 
 if TYPE_CHECKING:
-    from workbench.app import Workbench
+    from workbench.host import Host
 
 
 class ExportModal(Modal[None]):
@@ -39,7 +39,7 @@ class ExportModal(Modal[None]):
         Binding("ctrl+e", "export", "export", id="export-now", tooltip="Write the files"),
     ]
 
-    def __init__(self, views: Sequence[RunView], folder: Path) -> None:
+    def __init__(self, views: Sequence[Row], folder: Path) -> None:
         super().__init__()
         self.views = list(views)
         """What is exported."""
@@ -47,9 +47,9 @@ class ExportModal(Modal[None]):
         self._busy = False
 
     @classmethod
-    def open(cls, workbench: "Workbench") -> None:
+    def open(cls, workbench: "Host") -> None:
         """Open over the present screen for what is marked or selected; say why where nothing can be exported."""
-        chosen = workbench.chosen
+        chosen = workbench.shelf.chosen
         finished = [view for view in chosen if view.is_finished]
         if not chosen:
             workbench.say("There is no run to export.", is_error=True)
@@ -80,8 +80,7 @@ class ExportModal(Modal[None]):
 
     def _summary(self) -> str:
         lines = [
-            f"{words.cut(view.name, 40)}  {words.number(words.top1(view.state.deployed))} %  "
-            f"{words.mib(words.size_bytes(view.state.deployed))} MiB"
+            f"{words.cut(view.name, 40)}  {words.number(view.top1)} %  {words.mib(view.size_bytes)} MiB"
             for view in self.views[:4]
         ]
         return "\n".join(lines + [f"and {len(self.views) - 4} more"] * (len(self.views) > 4))
@@ -130,7 +129,7 @@ class ExportModal(Modal[None]):
                 return
             tell(self._say, f"> {place + 1} of {len(self.views)}: {view.name}...", place)
             try:
-                made = export(view.run, folder, formats)
+                made = export(self.workbench.store.run(view.id), folder, formats)
             except (PipelineError, OSError) as error:
                 tell(self._say, f"x  {view.name}: {error}", place)
             else:

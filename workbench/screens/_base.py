@@ -7,10 +7,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from pipeline.errors import PipelineError
-from pipeline.runs import process
-from workbench.messages import RunView
-from workbench.modals.confirm import ConfirmModal
+from workbench.messages import Detail, Interest, LogGrew
+from workbench.screens import Entry
+from workbench.shelf import Shelf
 from workbench.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -18,26 +17,34 @@ if TYPE_CHECKING:
 
 
 class WorkbenchScreen(Screen[None]):
-    """A screen that a number key opens."""
+    """A screen that a key opens.
 
-    KEY: ClassVar[str]
-    """The key that opens it, and its place in the top bar."""
-    TAB: ClassVar[str]
-    """Its word in the top bar."""
-    QUESTION: ClassVar[str]
-    """What it answers, for the help."""
+    What concerns the chosen runs, whatever the screen, is an action of the app (``workbench.run_actions``): a screen
+    binds a key to it.
+    """
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="back", show=False, tooltip="Go back one layer, in the end to Runs"),
     ]
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__()
+        self.entry = entry
+        """What the screen declares of itself."""
 
     @property
     def workbench(self) -> "Workbench":
         """The app."""
         return cast("Workbench", self.app)
 
+    @property
+    def shelf(self) -> Shelf:
+        """The runs, their filter, marks and selection."""
+        return self.workbench.shelf
+
     def compose(self) -> ComposeResult:
         """Frame the body."""
-        yield TopBar(self.TAB)
+        yield TopBar(self.entry.name)
         yield from self.compose_body()
         yield Footer(show_command_palette=False, compact=True)
 
@@ -47,40 +54,46 @@ class WorkbenchScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Listen to the feed."""
-        self.workbench.views_changed.subscribe(self, lambda _: self._show_if_seen())
+        self.workbench.shelf_changed.subscribe(self, lambda _: self._show_if_seen())
+        self.workbench.detail_changed.subscribe(self, self._take_detail)
+        self.workbench.log_grew.subscribe(self, self._take_log)
+
+    @property
+    def is_seen(self) -> bool:
+        """It is on the screen, perhaps below a dialog."""
+        return self.is_mounted and self in self.app.screen_stack
 
     def on_screen_resume(self) -> None:
         """Catch up with what changed while another screen was seen."""
         self._show_if_seen()
 
     def _show_if_seen(self) -> None:
-        if self.is_mounted and self in self.app.screen_stack:
-            running = sum(view.is_running for view in (self.workbench.views or {}).values())
-            self.query_one(TopBar).show(running)
-            self.show_views()
+        if self.is_seen:
+            self.query_one(TopBar).show(self.shelf)
+            self.workbench.follow(self.interest())
+            self.show_shelf()
 
-    def show_views(self) -> None:
-        """Draw what the app knows now."""
+    def _take_detail(self, detail: Detail) -> None:
+        if self.is_seen:
+            self.show_detail(detail)
+
+    def _take_log(self, message: LogGrew) -> None:
+        if self.is_seen:
+            self.show_log(message)
+
+    def interest(self) -> Interest:
+        """Say of which runs the details are wanted while the screen is seen."""
+        return Interest()
+
+    def show_shelf(self) -> None:
+        """Draw what the app knows now: rows, filter, marks, selection."""
+
+    def show_detail(self, detail: Detail) -> None:
+        """Draw what became known of one of the runs of interest; all of them are in ``workbench.details``."""
+
+    def show_log(self, message: LogGrew) -> None:
+        """Draw what the run printed whose log is wanted."""
 
     def action_back(self) -> None:
         """Go back to the list of runs."""
         self.app.switch_mode("runs")
-
-    def stop_run(self, view: RunView | None) -> None:
-        """Ask, then stop a run at its next step."""
-        if view is None or not view.is_running:
-            self.workbench.say("Only a run that goes on can be stopped.", is_error=True)
-            return
-
-        def stop(answer: bool | None) -> None:
-            if not answer:
-                return
-            try:
-                process.stop(view.run)
-            except (PipelineError, OSError) as error:
-                self.workbench.say(str(error), is_error=True)
-            else:
-                self.workbench.say(f"{view.name} stops at its next step; its finished stages stay in the store.")
-
-        detail = f"{view.name} ends at its next step.\nFinished stages stay in the store and are reused by later runs."
-        self.app.push_screen(ConfirmModal("stop this run?", detail, yes="stop", no="let it run"), stop)

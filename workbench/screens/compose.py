@@ -1,4 +1,4 @@
-"""Compose: what will run, is it legal?"""
+"""2 Compose: what will run, is it legal?"""
 
 import re
 from pathlib import Path
@@ -31,9 +31,6 @@ FIRST = "quickstart"
 class ComposeScreen(WorkbenchScreen):
     """Compose: what will run, is it legal?"""
 
-    KEY = "2"
-    TAB = "Compose"
-    QUESTION = "What will run, is it legal?"
     AUTO_FOCUS = "Outline"
     DEFAULT_CSS = """
     ComposeScreen {

@@ -1,4 +1,4 @@
-"""Frontier: which one do I take?"""
+"""4 Frontier: which one do I take?"""
 
 from typing import ClassVar
 
@@ -25,9 +25,6 @@ Shown = tuple[str | None, str]
 class FrontierScreen(WorkbenchScreen):
     """Frontier: which one do I take?"""
 
-    KEY = "4"
-    TAB = "Frontier"
-    QUESTION = "Which one do I take?"
     DEFAULT_CSS = """
     FrontierScreen {
         #caption { height: 1; padding: 0 1; color: $text-muted; }

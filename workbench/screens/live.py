@@ -1,4 +1,4 @@
-"""Live: is it learning, when is it done, should I stop it?"""
+"""3 Live: is it learning, when is it done, should I stop it?"""
 
 import time
 from typing import ClassVar
@@ -25,9 +25,6 @@ class LogTail(Log, can_focus=False):
 class LiveScreen(WorkbenchScreen):
     """Live: is it learning, when is it done, should I stop it?"""
 
-    KEY = "3"
-    TAB = "Live"
-    QUESTION = "Is it learning, when is it done, should I stop it?"
     DEFAULT_CSS = """
     LiveScreen {
         #about { height: 1; padding: 0 1; }

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from pipeline.runs.rows import Row
 from pipeline.runs.state import Status
-from workbench.messages import RunView
 from workbench.widgets import palette, words
 
 Cells = tuple[Text, ...]
@@ -47,7 +47,7 @@ class RunTable(DataTable[Text]):
     def _forget(self) -> None:
         self._widths = ()
 
-    def show(self, views: list[RunView], marked: set[str], selected: str | None) -> None:
+    def show(self, views: list[Row], marked: set[str], selected: str | None) -> None:
         """Bring the rows up to date; the cursor stays on the selected run."""
         widths = column_widths(self.size.width or self.app.size.width)
         rows = {view.id: self._cells(view, view.id in marked, widths) for view in views}
@@ -74,19 +74,17 @@ class RunTable(DataTable[Text]):
             if selected in rows:
                 self.move_cursor(row=list(rows).index(selected), animate=False)
 
-    def _cells(self, view: RunView, is_marked: bool, widths: tuple[int, ...]) -> Cells:
-        state = view.state
+    def _cells(self, view: Row, is_marked: bool, widths: tuple[int, ...]) -> Cells:
         color = words.status_color(view)
-        better = state.deployed.versus(state.baseline).top1_points
-        is_dim = state.status in (Status.FAILED, Status.LOST, Status.STOPPED)
+        is_dim = view.status in (Status.FAILED, Status.LOST, Status.STOPPED)
         return (
             Text(("* " if is_marked else "  ") + words.cut(view.name, widths[0] - 2), style="dim" if is_dim else ""),
             Text(words.letters(view)),
             Text(words.cut(words.status_words(view), widths[2]), style=palette.style(self.app, color)),
-            Text(words.number(words.top1(state.deployed)), justify="right"),
-            Text(words.number(better, signed=True), justify="right"),
-            Text(words.mib(words.size_bytes(state.deployed)), justify="right"),
-            Text(words.milliseconds(words.median_ms(state.deployed)), justify="right"),
+            Text(words.number(view.top1), justify="right"),
+            Text(words.number(view.points, signed=True), justify="right"),
+            Text(words.mib(view.size_bytes), justify="right"),
+            Text(words.milliseconds(view.median_ms), justify="right"),
         )
 
 

@@ -3,9 +3,8 @@
 from rich.text import Text
 from textual.widget import Widget
 
-from pipeline.runs.state import StageState
-from workbench.messages import RunView
-from workbench.widgets import palette, words
+from pipeline.runs.rows import Row, Step
+from workbench.widgets import details, palette, words
 
 
 class StageStrip(Widget):
@@ -17,9 +16,9 @@ class StageStrip(Widget):
         super().__init__()
         self._parts: tuple[tuple[str, str], ...] = ()
 
-    def show(self, view: RunView, now_s: float) -> None:
+    def show(self, row: Row, now_s: float) -> None:
         """Draw the stages of a run; nothing is sent where nothing changed."""
-        parts = tuple(self._parts_of(view, now_s))
+        parts = tuple(self._parts_of(row, now_s))
         if parts != self._parts:
             self._parts = parts
             self.refresh()
@@ -31,29 +30,29 @@ class StageStrip(Widget):
             text.append(piece, style=style if style in ("bold", "dim", "") else palette.style(self.app, style))
         return text
 
-    def _parts_of(self, view: RunView, now_s: float) -> list[tuple[str, str]]:
-        state = view.state
+    def _parts_of(self, row: Row, now_s: float) -> list[tuple[str, str]]:
         parts: list[tuple[str, str]] = []
-        for place, stage in enumerate(state.stages):
+        for place, step in enumerate(row.steps):
             if place:
                 parts.append(("  ", ""))
-            parts += _stage(stage, wide=self.size.width >= 110)
-        eta = state.eta_s(now_s)
-        if view.is_running and eta is not None:
-            parts.append((f"   {words.duration(state.stage_eta_s(now_s))} left", "bold"))
-            if any(stage.status == "pending" for stage in state.stages):
-                parts.append((f" of {words.duration(eta)}", "dim"))
+            parts += _stage(step, wide=self.size.width >= 110)
+        if row.is_running and row.stage_ends_s is not None:
+            parts.append((f"   {words.duration(details.left_s(row.stage_ends_s, now_s))} left", "bold"))
+            if any(step.status == "pending" for step in row.steps):
+                parts.append((f" of {words.duration(details.left_s(row.ends_s, now_s))}", "dim"))
         return parts
 
 
-def _stage(stage: StageState, *, wide: bool) -> list[tuple[str, str]]:
-    name = "base" if stage.stage == "baseline" and not wide else stage.stage
-    if stage.is_over:
-        return [(f"{name} ", ""), ("reused" if stage.reused and wide else "re" if stage.reused else "ok", "success")]
-    if stage.status != "running":
+def _stage(step: Step, *, wide: bool) -> list[tuple[str, str]]:
+    name = "base" if step.stage == "baseline" and not wide else step.stage
+    if step.status == "reused":
+        return [(f"{name} ", ""), ("reused" if wide else "re", "success")]
+    if step.status == "finished":
+        return [(f"{name} ", ""), ("ok", "success")]
+    if step.status != "running":
         return [(f"{name} ..", "dim")]
     width = 20 if wide else 10
-    drawn = words.bar(stage.progress, width)
+    drawn = words.bar(step.progress, width)
     filled = drawn.count("#")
-    count = f" {stage.epoch}/{stage.epochs}" if stage.epochs else ""
+    count = f" {step.epoch}/{step.epochs}" if step.epochs else ""
     return [(f"{name} ", "bold"), (drawn[:filled], "primary"), (drawn[filled:], "dim"), (count, "bold")]

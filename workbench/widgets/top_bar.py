@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from workbench import screens
+from workbench.shelf import Shelf
 from workbench.widgets import palette
 
 
@@ -17,12 +18,14 @@ class TopBar(Widget):
     """
 
     def __init__(self, here: str) -> None:
+        """Say which screen it stands on, by its name."""
         super().__init__()
         self._here = here
         self._going_on = 0
 
-    def show(self, running: int) -> None:
+    def show(self, shelf: Shelf) -> None:
         """Say how many runs go on."""
+        running = sum(row.is_running for row in (shelf.rows or {}).values())
         if running != self._going_on:
             self._going_on = running
             self.refresh()
@@ -32,7 +35,7 @@ class TopBar(Widget):
         here = palette.style(self.app, "primary", reverse=True)
         text = Text(" pqd-workbench  ", no_wrap=True, style="bold")
         for screen in screens.found().values():
-            text.append(f" {screen.KEY} {screen.TAB} ", style=here if self._here == screen.TAB else "not bold")
+            text.append(f" {screen.key} {screen.tab} ", style=here if self._here == screen.name else "not bold")
             text.append(" ")
         running = f"{self._going_on} running" if self._going_on else ""
         right = f"{platform.node().partition('.')[0][:16]}  {running} ".replace("   ", " ")

@@ -8,10 +8,9 @@ import math
 
 from rich.text import Text
 
-from pipeline.report import Report
-from pipeline.runs.state import StageState, Status
+from pipeline.runs.rows import Row, Step
+from pipeline.runs.state import Status
 from pipeline.runs.wording import MIB
-from workbench.messages import RunView
 
 marks = {
     Status.QUEUED: ("..", ""),
@@ -68,49 +67,33 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def status_words(view: RunView) -> str:
+def status_words(row: Row) -> str:
     """Say in a few words where a run is: ``> prune 12/20``, ``ok finished``, ``!! lost``."""
-    if view.problem:
+    if row.problem:
         return "?? unreadable"
-    state = view.state
-    glyph, _ = marks[state.status]
-    if state.status is not Status.RUNNING:
-        return f"{glyph} {state.status.value}"
-    if state.index is not None and state.index < len(state.stages) and not state.activity:
-        return f"{glyph} {stage_words(state.stages[state.index])}"
-    return f"{glyph} {state.activity or 'working'}"
+    glyph, _ = marks[row.status]
+    if row.status is not Status.RUNNING:
+        return f"{glyph} {row.status.value}"
+    if row.index is not None and row.index < len(row.steps) and not row.activity:
+        return f"{glyph} {step_words(row.steps[row.index])}"
+    return f"{glyph} {row.activity or 'working'}"
 
 
-def stage_words(stage: StageState) -> str:
+def step_words(step: Step) -> str:
     """Say how far a stage at work is: ``prune 12/20``."""
-    if stage.epochs <= 1:
-        return f"{stage.stage} {stage.progress:.0%}"
-    return f"{stage.stage} {stage.epoch}/{stage.epochs}"
+    if step.epochs <= 1:
+        return f"{step.stage} {step.progress:.0%}"
+    return f"{step.stage} {step.epoch}/{step.epochs}"
 
 
-def status_color(view: RunView) -> str:
+def status_color(row: Row) -> str:
     """Name the colour for a run's status (see ``palette``); empty for the ordinary one."""
-    return "error" if view.problem else marks[view.state.status][1]
+    return "error" if row.problem else marks[row.status][1]
 
 
-def letters(view: RunView) -> str:
+def letters(row: Row) -> str:
     """Write the stages as ``P Q D``, closer together where they are many."""
-    return " ".join(view.letters) if len(view.letters) <= 3 else view.letters
-
-
-def top1(report: Report) -> float | None:
-    """Percent of the test images that the deployed file answers rightly; None until measured."""
-    return None if report.accuracy is None else report.accuracy.top1
-
-
-def size_bytes(report: Report) -> int | None:
-    """Bytes of the checkpoint; None until weighed."""
-    return None if report.size is None else report.size.size_bytes
-
-
-def median_ms(report: Report) -> float | None:
-    """Median latency in the fastest runtime; None until measured."""
-    return None if report.fastest is None else report.fastest.median_ms
+    return " ".join(row.letters) if len(row.letters) <= 3 else row.letters
 
 
 def cut(text: str, width: int) -> str:

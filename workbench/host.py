@@ -1,0 +1,119 @@
+"""What the app is made of but its keys: the store, the feed that reads it, and what all screens share."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from textual import work
+from textual.app import App
+from textual.signal import Signal
+
+from pipeline.errors import PipelineError
+from pipeline.runs.store import RunStore
+from workbench.feed import Feed
+from workbench.memory import Memory
+from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
+from workbench.settings import Settings
+from workbench.shelf import Shelf
+from workbench.themes import calm
+
+
+class Host(App[None]):
+    """The app without its keys and actions."""
+
+    def __init__(self, store: RunStore, saved: Path, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.store = store
+        """Where runs lie."""
+        self.saved = saved
+        """Folder of a person's own presets."""
+        self.settings = settings or Settings.from_environment()
+        """How often to look, what to draw with."""
+        self.memory = Memory()
+        """What is remembered of the view."""
+        self.shelf = Shelf()
+        """The runs, their filter, marks and selection."""
+        self.details: dict[str, Detail] = {}
+        """What is known of the runs of interest, by id."""
+        self.shelf_changed: Signal[None] = Signal(self, "shelf_changed")
+        """Something on the shelf changed: rows, filter, order, marks or selection."""
+        self.detail_changed: Signal[Detail] = Signal(self, "detail_changed")
+        """A run of interest was read, or went on."""
+        self.log_grew: Signal[LogGrew] = Signal(self, "log_grew")
+        """The run whose log is wanted printed something."""
+        self.feed = Feed(store, self.post_message, self.settings)
+        """The reader of the store."""
+        self._launched: str | None = None
+        self.register_theme(calm)
+        if "TEXTUAL_THEME" not in os.environ:
+            self.theme = calm.name
+
+    def on_mount(self) -> None:
+        """Begin to look, and die with the terminal."""
+        if not self.is_headless:
+            # A parent like nohup may ignore the signal; the app would then spin on a closed terminal for ever.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self._look()
+
+    def on_unmount(self) -> None:
+        """Let the reader's thread end."""
+        self.feed.close()
+
+    @work(thread=True, exit_on_error=False, group="feed")
+    def _look(self) -> None:
+        self.feed.work()
+
+    def select(self, run_id: str | None) -> None:
+        """Make a run the one that the screens are about."""
+        if run_id != self.shelf.selected:
+            self.shelf.selected = run_id
+            self.shelf_changed.publish(None)
+
+    def follow(self, interest: Interest) -> None:
+        """Read the details of other runs; what is known of those that stay is kept."""
+        self.details = {run_id: self.details[run_id] for run_id in interest.ids if run_id in self.details}
+        self.feed.follow(interest)
+
+    def watch_launched(self, run_id: str) -> None:
+        """Look at a run that was just launched."""
+        self._launched = run_id
+        self.feed.look()
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Show one sentence in a corner."""
+        self.notify(text, markup=False, severity="error" if is_error else "information", timeout=8)
+
+    @contextlib.contextmanager
+    def telling_errors(self, before: str = "") -> Iterator[None]:
+        """Turn an error of ours, or of the system, into one sentence in a corner.
+
+        Args:
+            before: what did not happen, as in ``"Not saved: "``.
+        """
+        try:
+            yield
+        except (PipelineError, OSError) as error:
+            self.say(f"{before}{error}", is_error=True)
+
+    def on_rows_changed(self, message: RowsChanged) -> None:
+        """Take up what the feed saw."""
+        self.shelf.take(message.rows, is_complete=message.is_complete)
+        if self._launched is not None and self.shelf.row(self._launched):
+            self.shelf.selected, self._launched = self._launched, None
+            self.switch_mode("live")
+        self.shelf_changed.publish(None)
+
+    def on_detail_changed(self, message: DetailChanged) -> None:
+        """Keep what is known of a run, and hand it on."""
+        self.details[message.detail.id] = message.detail
+        self.detail_changed.publish(message.detail)
+
+    def on_log_grew(self, message: LogGrew) -> None:
+        """Hand on what a run printed."""
+        self.log_grew.publish(message)
+
+    def on_feed_failed(self, message: FeedFailed) -> None:
+        """Say that the store cannot be read."""
+        self.say(message.reason, is_error=True)
