@@ -1,5 +1,6 @@
 """What a stage may use: train, calibrate, ask the teacher, tell a person something."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Session:
     between_steps: Callable[[], None]
     """Called between two steps, costs microseconds: waits while a measurement is under way, and raises
     ``RunStopped`` when a signal or a person asked the run to stop."""
+    between_epochs: Callable[[], None]
+    """Called between two epochs: raises ``RunStopped`` when the run was asked to stop there."""
     outcome: dict[str, float] = field(default_factory=dict)
     """Metrics of the last and the best epoch of ``fit``."""
 
@@ -109,29 +112,42 @@ class _Reporter:
         self._session.emit(
             events.EpochFinished(index=self._session.index, epoch=epoch, step=step, metrics=dict(metrics))
         )
+        self._session.between_epochs()
 
     def noted(self, text: str) -> None:
         self._session.note(text)
 
 
 class StopRequest:
-    """Whether a person asked a run to stop: by a signal, or by the file ``stop`` in its folder."""
+    """Whether and when a run is to end: a signal means now, the file ``stop`` in its folder says when."""
 
     look_every_s = 0.2
     """The folder may lie on a network disk; a step may take a millisecond."""
 
     def __init__(self, run: Run) -> None:
         self._path = run.stop_path
-        self._looked_s = 0.0
-        self._found = False
+        self._looked_s = -math.inf
+        self._is_signalled = False
+        self._found: events.StopWhen | None = None
 
     def signalled(self) -> None:
         """Remember a signal."""
-        self._found = True
+        self._is_signalled = True
 
-    def __call__(self) -> bool:
-        """Tell whether the wish is on record by now."""
-        if not self._found and time.monotonic() - self._looked_s >= self.look_every_s:
+    def __call__(self) -> events.StopWhen | None:
+        """Tell what is on record by now; None: the run goes on."""
+        if self._is_signalled:
+            return "now"
+        if time.monotonic() - self._looked_s >= self.look_every_s:
             self._looked_s = time.monotonic()
-            self._found = self._path.exists()
+            self._found = self._read()
         return self._found
+
+    def _read(self) -> events.StopWhen | None:
+        try:
+            word = self._path.read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return "now"
+        return "epoch" if word == "epoch" else "stage" if word == "stage" else "now"
