@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipeline import events
-from pipeline.errors import StageError, TrainingDiverged
+from pipeline.errors import CheckpointError, RunStopped, StageError, TrainingDiverged
+from pipeline.partial import Partial, Past
 from pipeline.runs.store import Run
 from pipeline.sections import Training
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.engine.distillation import Loss, Teacher
+    from pipeline.engine.snapshot import Snapshot
     from pipeline.engine.task import Task
 
 
@@ -37,10 +41,23 @@ class Session:
     between_steps: Callable[[], None]
     """Called between two steps, costs microseconds: waits while a measurement is under way, and raises
     ``RunStopped`` when a signal or a person asked the run to stop."""
+    partial: Partial
+    """Keeps the training of the stage while it is unfinished."""
     between_epochs: Callable[[], None]
     """Called between two epochs: raises ``RunStopped`` when the run was asked to stop there."""
     outcome: dict[str, float] = field(default_factory=dict)
     """Metrics of the last and the best epoch of ``fit``."""
+    history: list[events.EpochFinished] = field(default_factory=list)
+    """The curve of the stage, by epoch."""
+    seconds_before: float = 0.0
+    """Wall time that an earlier run had spent on the stage."""
+    began_s: float = field(default_factory=time.perf_counter)
+    _fits: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the stage so far, that of an interrupted run included."""
+        return self.seconds_before + time.perf_counter() - self.began_s
 
     def fit(
         self,
@@ -55,12 +72,18 @@ class Session:
     ) -> None:
         """Train a network in place; see ``pipeline.engine.training.fit``.
 
+        Where an earlier run was interrupted, its training goes on: ``before_step`` and ``loss`` may depend on what they
+        are called with and on the network, not on how often they were called. Of a stage that fits more than once only
+        the first time is continued.
+
         Raises:
             StageError: the loss stays infinite or NaN; names the file of the last good network.
         """
         from pipeline.engine import checkpoint, training
 
-        self.emit(events.StageStarted(index=self.index, steps=epochs * self.task.steps_per_epoch))
+        self.between_epochs()
+        self._fits += 1
+        reporter = _Reporter(self, epochs, partial=self.partial if self._fits == 1 else None)
         try:
             self.outcome = training.fit(
                 model,
@@ -68,13 +91,16 @@ class Session:
                 epochs=epochs,
                 learning_rate=learning_rate,
                 settings=self.settings,
-                watcher=_Reporter(self),
+                watcher=reporter,
                 loss=loss,
                 before_step=before_step,
                 freeze_after=freeze_after,
                 settled_after=settled_after,
+                resume=reporter.kept(),
             )
         except TrainingDiverged as error:
+            # Going on from there would only diverge again.
+            self.partial.remove()
             path = self.run.folder / "last-good.safetensors"
             checkpoint.save(model.state_dict(), path, {})
             raise StageError(f"{str(error)[:-1]}, kept in {str(path)!r}.") from error
@@ -97,25 +123,78 @@ class Session:
 
 
 class _Reporter:
-    """Turns what the training loop tells into events."""
+    """Turns what the training loop tells into events, and keeps what it can go on from."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, epochs: int, *, partial: Partial | None) -> None:
+        """Take note of what is told where.
+
+        Args:
+            session: gets the events.
+            epochs: passes in all.
+            partial: keeps the training; None where it is not kept.
+        """
         self._session = session
+        self._epochs = epochs
+        self._partial = partial
+        self._past: Past | None = None
+
+    def kept(self) -> "Snapshot | None":
+        """Read what an interrupted run left of this training; None where there is nothing that can be used."""
+        try:
+            found = self._partial.read() if self._partial is not None else None
+        except CheckpointError as error:
+            self.noted(f"{error} The stage starts over.")
+            return None
+        if found is None:
+            return None
+        snapshot, self._past = found
+        return snapshot
 
     def checkpoint_stop(self) -> None:
         self._session.between_steps()
 
+    def began(self, epoch: int, step: int) -> None:
+        session, index = self._session, self._session.index
+        past = self._past if epoch else None
+        for earlier in past.history if past is not None else ():
+            self._finished(msgspec.structs.replace(earlier, index=index, time_s=time.time()))
+        session.emit(events.StageStarted(index=index, steps=self._epochs * session.task.steps_per_epoch))
+        if past is not None:
+            session.seconds_before = past.seconds
+            session.emit(events.StageResumed(index=index, epoch=epoch, step=step))
+
     def progressed(self, step: int, metrics: Mapping[str, float]) -> None:
         self._session.emit(events.Progressed(index=self._session.index, step=step, metrics=dict(metrics)))
 
-    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
-        self._session.emit(
-            events.EpochFinished(index=self._session.index, epoch=epoch, step=step, metrics=dict(metrics))
-        )
-        self._session.between_epochs()
+    def epoch_finished(
+        self, epoch: int, step: int, metrics: Mapping[str, float], make: "Callable[[], Snapshot]"
+    ) -> None:
+        self._finished(events.EpochFinished(index=self._session.index, epoch=epoch, step=step, metrics=dict(metrics)))
+        if epoch == self._epochs:
+            # The result is stored in a moment; a run that is asked to stop ends then.
+            return
+        try:
+            self._session.between_epochs()
+        except RunStopped:
+            self._keep(make)
+            raise
+        if self._partial is not None and self._partial.is_due:
+            self._keep(make)
 
     def noted(self, text: str) -> None:
         self._session.note(text)
+
+    def _finished(self, event: events.EpochFinished) -> None:
+        self._session.history.append(event)
+        self._session.emit(event)
+
+    def _keep(self, make: "Callable[[], Snapshot]") -> None:
+        if self._partial is None:
+            return
+        try:
+            self._partial.write(make(), history=tuple(self._session.history), seconds=self._session.seconds)
+        except CheckpointError as error:
+            self.noted(f"{error} If the run is interrupted, the stage starts over.")
 
 
 class StopRequest:

@@ -22,6 +22,7 @@ from pipeline.errors import CheckpointError, PipelineError, RunStopped, StageErr
 from pipeline.events import AnyEvent
 from pipeline.keys import stage_keys
 from pipeline.lock import nothing
+from pipeline.partial import Partial
 from pipeline.recipe import Recipe
 from pipeline.results import StageFolder, StageResult
 from pipeline.runs import queue
@@ -237,6 +238,8 @@ class _Worker:
                 result = self._train(index)
                 self._is_training = False
                 return result
+            # Left by a process that was killed between storing the result and this.
+            Partial(place.partial_path).remove()
         for epoch in result.history:
             self._emit(msgspec.structs.replace(epoch, index=index, time_s=time.time()))
         self._emit(
@@ -253,21 +256,15 @@ class _Worker:
         from pipeline.engine import sparsity, throughput
         from pipeline.engine.determinism import seed_everything
 
-        history: list[events.EpochFinished] = []
-
-        def emit(event: AnyEvent) -> None:
-            if isinstance(event, events.EpochFinished):
-                history.append(event)
-            self._emit(event)
-
-        entry = self._plan[index]
+        entry, partial = self._plan[index], Partial(self._places[index].partial_path)
         settings = entry.recipe.last_training
         session = Session(
             run=self._run,
             index=index,
             task=self._task.with_settings(settings),
             settings=settings,
-            emit=emit,
+            emit=self._emit,
+            partial=partial,
             teacher=lambda: self._teacher(entry.recipe, session),
             between_steps=self._between_steps,
             between_epochs=self._between_epochs,
@@ -275,11 +272,10 @@ class _Worker:
         # From the place in the chain alone, so that a stage after a reused one trains as if it had not been reused,
         # and a teacher as the baseline of its own recipe.
         seed_everything(self._recipe.seed, "stage", len(entry.recipe.stages))
-        started = time.perf_counter()
         model = self._apply(entry.recipe, session) if entry.recipe.stages else self._baseline(entry.recipe, session)
         model.eval()
-        seconds = time.perf_counter() - started
-        rates = [rate for epoch in history if (rate := epoch.metrics.get("images_per_s")) is not None]
+        seconds = session.seconds
+        rates = [rate for epoch in session.history if (rate := epoch.metrics.get("images_per_s")) is not None]
         achieved = throughput.achieved(model, session.task, settings, rates) if rates else {}
         metrics = self._task.evaluate(model) | {"sparsity": sparsity.sparsity_of(model)} | session.outcome | achieved
         result = self._places[index].save(
@@ -288,8 +284,9 @@ class _Worker:
             metrics=metrics,
             layer_sparsity=sparsity.layer_sparsity(model),
             seconds=seconds,
-            history=tuple(history),
+            history=tuple(session.history),
         )
+        partial.remove()
         self._emit(
             events.StageFinished(
                 index=index, metrics=result.metrics, seconds=seconds, layer_sparsity=result.layer_sparsity
