@@ -8,6 +8,7 @@ Whoever reads or writes it holds the lock of the key.
 import contextlib
 import hashlib
 import io
+import pickle
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,20 +69,22 @@ class Partial:
         try:
             content = self._path.read_bytes()
             if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
-                raise CheckpointError(f"what was kept of the stage in {str(self._path)!r} is damaged.")
+                raise CheckpointError(f"{self._named} is damaged.")
             found = torch.load(io.BytesIO(content[:-_DIGEST]), map_location="cpu", weights_only=True)
             past = decoding.json(found["past"].encode(), _past)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise CheckpointError(
-                f"what was kept of the stage in {str(self._path)!r} cannot be read: {error.strerror}."
-            ) from None
-        except (msgspec.DecodeError, KeyError, TypeError, RuntimeError, AttributeError):
+            raise CheckpointError(f"{self._named} cannot be read: {error.strerror}.") from None
+        except (msgspec.DecodeError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError, AttributeError):
             past = None
         if past is None or past.format != FORMAT:
-            raise CheckpointError(f"what was kept of the stage in {str(self._path)!r} is of another version.")
+            raise CheckpointError(f"{self._named} is of another version.")
         return Snapshot(epoch=past.epoch, tensors=found["tensors"], numbers=past.numbers), past
+
+    @property
+    def _named(self) -> str:
+        return f"what an interrupted run left of the stage in {str(self._path)!r}"
 
     @property
     def is_due(self) -> bool:

@@ -137,6 +137,7 @@ class _Reporter:
         self._epochs = epochs
         self._partial = partial
         self._past: Past | None = None
+        self._has_complained = False
 
     def kept(self) -> "Snapshot | None":
         """Read what an interrupted run left of this training; None where there is nothing that can be used."""
@@ -194,7 +195,10 @@ class _Reporter:
         try:
             self._partial.write(make(), history=tuple(self._session.history), seconds=self._session.seconds)
         except CheckpointError as error:
-            self.noted(f"{error} If the run is interrupted, the stage starts over.")
+            # A full disk is tried again, and told once.
+            if not self._has_complained:
+                self.noted(f"{error} If the run is interrupted, what it learns from here on is lost.")
+            self._has_complained = True
 
 
 class StopRequest:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.errors import CheckpointError
 
-MISFIT = "what was kept of the stage does not fit the network or its settings."
+MISFIT = "what an interrupted run left of this stage does not fit the network or its settings."
 
 
 @dataclass(frozen=True, kw_only=True)

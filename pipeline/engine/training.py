@@ -217,7 +217,7 @@ class _State:
         try:
             self._restore(kept, epochs)
         except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError):
-            watcher.noted(f"{snapshot.MISFIT} It starts over.")
+            watcher.noted(f"{snapshot.MISFIT} The stage starts over.")
             return 0
         return kept.epoch
 

@@ -105,7 +105,7 @@ def stop(run: Run, when: StopWhen = "now") -> None:
         run: one that is alive.
         when: ``now``: at its next step; ``epoch``: once the epoch at work is evaluated; ``stage``: once the result of
             the stage at work is stored. While nothing trains, all three mean at the next opportunity. The last word
-            holds, but one can only go on after ``now`` until the process has heard it.
+            holds.
 
     Raises:
         RunStoreError: the run is not alive, or its folder cannot be written.

@@ -70,6 +70,8 @@ def test_stopping_after_something_says_so_in_the_folder_and_a_later_word_holds(s
     assert run.stop_path.read_text() == after
     call("stop", "busy", "--no-wait", "--store", store.folder)
     assert run.stop_path.read_text() == "now"
+    assert call("stop", "busy", "--withdraw", "--store", store.folder).stdout == f"the run {run.id} goes on.\n"
+    assert not run.stop_path.exists()
 
 
 def test_only_a_run_that_is_over_and_unfinished_is_resumed(store, busy):

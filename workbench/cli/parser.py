@@ -100,6 +100,7 @@ def _stop(parser: argparse.ArgumentParser) -> None:
         "--after", choices=("epoch", "stage"),
         help="let it end the epoch or the stage at work; default: it ends at its next step",
     )  # fmt: skip
+    parser.add_argument("--withdraw", action="store_true", help="let it go on after all, as long as it does")
     parser.add_argument("--no-wait", action="store_true", help="ask, and do not wait until it is over")
 
 

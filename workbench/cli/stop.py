@@ -17,6 +17,10 @@ def main(arguments: argparse.Namespace) -> int:
         PipelineError: there is no such run, or it is not alive.
     """
     run = RunStore(locations.store_folder(arguments.store)).open(arguments.run)
+    if arguments.withdraw:
+        process.withdraw_stop(run)
+        output.say(f"the run {run.id} goes on.")
+        return exit_codes.DONE
     process.stop(run, arguments.after or "now")
     if arguments.no_wait:
         when = f" after its {arguments.after}" if arguments.after else ""
