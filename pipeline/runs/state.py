@@ -49,8 +49,10 @@ class StageState(Struct, frozen=True, kw_only=True):
     """Steps done."""
     epoch: Count = 0
     """Passes done."""
+    resumed_step: Count = 0
+    """Steps that an earlier run had done."""
     started_s: float | None = None
-    """When training began; None when it has not, or was not needed."""
+    """When training began in this run; None when it has not, or was not needed."""
     seconds: float | None = None
     """Wall time of the training; of the earlier one when reused; None until it is over."""
     metrics: dict[str, float | None] = {}
@@ -110,6 +112,8 @@ class RunState(Struct, frozen=True, kw_only=True):
     """The entry of ``stages`` at work; None before the first and after the last."""
     activity: str = ""
     """What is going on beside training, in a few words; empty while a stage trains, and once the run is over."""
+    stopping: e.StopWhen | None = None
+    """When the run ends that a person asked to stop; None when nobody did, and once it is over."""
     download: float | None = None
     """Share of a dataset that has arrived, 0 to 1; None while nothing is downloaded or its size is unknown."""
     baseline: Report = Report()
@@ -149,6 +153,8 @@ class RunState(Struct, frozen=True, kw_only=True):
             case e.StageStarted():
                 state = self._with(event.index, status="running", steps=event.steps, started_s=event.time_s)
                 return change(state, index=event.index, activity="")
+            case e.StageResumed():
+                return self._with(event.index, epoch=event.epoch, step=event.step, resumed_step=event.step)
             case e.StageReused():
                 return self._with(
                     event.index,
@@ -193,6 +199,8 @@ class RunState(Struct, frozen=True, kw_only=True):
                 report = getattr(self, event.subject)
                 latency = report.latency | {event.latency.condition: event.latency}
                 return self._reported(event.subject, latency=latency)
+            case e.StopRequested():
+                return change(self, stopping=event.when)
             case e.RunFinished():
                 return self._ended(event, Status.FINISHED)
             case e.RunFailed():
@@ -204,7 +212,9 @@ class RunState(Struct, frozen=True, kw_only=True):
 
     def _ended(self, event: e.AnyEvent, status: Status) -> "RunState":
         index = None if status is Status.FINISHED else self.index
-        return msgspec.structs.replace(self, status=status, ended_s=event.time_s, activity="", index=index)
+        return msgspec.structs.replace(
+            self, status=status, ended_s=event.time_s, activity="", index=index, stopping=None
+        )
 
     def _with(self, index: int, **changes: object) -> "RunState":
         stages = list(self.stages)
@@ -227,26 +237,33 @@ class RunState(Struct, frozen=True, kw_only=True):
         return sum(stage.epochs * stage.progress for stage in self.stages) / total if total else 0.0
 
     def stage_eta_s(self, now_s: float) -> float | None:
-        """Seconds until the stage at work ends, from the time its steps took; None while unknown."""
-        if self.index is None:
+        """Seconds until the stage at work ends, from the time its steps took in this run; None while unknown."""
+        per_step = self._seconds_per_step
+        if per_step is None or self.index is None or self.updated_s is None:
             return None
         stage = self.stages[self.index]
-        if not stage.step or stage.started_s is None or self.updated_s is None:
-            return None
-        per_step = (self.updated_s - stage.started_s) / stage.step
         return max(0.0, per_step * (stage.steps - stage.step) - (now_s - self.updated_s))
 
     def eta_s(self, now_s: float) -> float | None:
         """Seconds until the last stage ends, assuming epochs to come cost what the present ones do."""
-        remaining = self.stage_eta_s(now_s)
-        if remaining is None or self.index is None:
+        remaining, per_step = self.stage_eta_s(now_s), self._seconds_per_step
+        if remaining is None or per_step is None or self.index is None:
             return None
         stage = self.stages[self.index]
-        assert stage.started_s is not None
-        assert self.updated_s is not None
-        per_epoch = (self.updated_s - stage.started_s) / stage.step * stage.steps / max(1, stage.epochs)
+        per_epoch = per_step * stage.steps / max(1, stage.epochs)
         pending = sum(later.epochs for later in self.stages[self.index + 1 :] if not later.is_over)
         return remaining + per_epoch * pending
+
+    @property
+    def _seconds_per_step(self) -> float | None:
+        """What a step of the stage at work takes, of those done since this run took it up; None while unknown."""
+        if self.index is None:
+            return None
+        stage = self.stages[self.index]
+        done = stage.step - stage.resumed_step
+        if done <= 0 or stage.started_s is None or self.updated_s is None:
+            return None
+        return (self.updated_s - stage.started_s) / done
 
 
 def _check(event: e.AnyEvent, entries: int) -> None:

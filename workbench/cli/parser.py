@@ -15,6 +15,8 @@ VERBS: dict[str, str] = {
     "show": "show the numbers, the recipe and the surroundings of a run",
     "watch": "follow a run that was launched before",
     "stop": "end a run; what its finished stages learnt is kept",
+    "resume": "launch the recipe of a run that is over again; an interrupted stage goes on where it was",
+    "queue": "show the runs that wait for their turn, or change how many go on at once",
     "measure": "measure finished runs again, side by side on this machine",
     "export": "leave finished runs in a folder, as files that other software opens",
     "frontier": "compare finished runs by accuracy, size and latency",
@@ -68,6 +70,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="call the run so instead of by the recipe's name")
     parser.add_argument("--seed", type=int, metavar="N", help="start of every random stream")
     parser.add_argument("--download", action="store_true", help="let the dataset be downloaded if it is absent")
+    _launched(parser)
+
+
+def _launched(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--queue", action="store_true", help="let it wait for its turn; see the verb queue")
     parser.add_argument("--detach", action="store_true", help="print the id and return at once")
     _json(parser, "print one JSON document at the end; progress goes to stderr")
 
@@ -89,7 +96,24 @@ def _watch(parser: argparse.ArgumentParser) -> None:
 
 def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument(
+        "--after", choices=("epoch", "stage"),
+        help="let it end the epoch or the stage at work; default: it ends at its next step",
+    )  # fmt: skip
+    parser.add_argument("--withdraw", action="store_true", help="let it go on after all, as long as it does")
     parser.add_argument("--no-wait", action="store_true", help="ask, and do not wait until it is over")
+
+
+def _resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    _launched(parser)
+
+
+def _queue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, metavar="N", help="let N runs go on at once")
+    parser.add_argument("--start", metavar="RUN", help="let a waiting run begin at once, whatever goes on")
+    parser.add_argument("--first", metavar="RUN", help="put a waiting run before all others")
+    _json(parser)
 
 
 def _measure(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +166,8 @@ def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document
 
 _declare = {
     "run": _run, "list": _list, "show": _show, "watch": _watch,
-    "stop": _stop, "measure": _measure, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
+    "stop": _stop, "resume": _resume, "queue": _queue,
+    "measure": _measure, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
 }  # fmt: skip
 
 
