@@ -39,14 +39,14 @@ class FrontierScreen(WorkbenchScreen):
     DEFAULT_CSS = """
     FrontierScreen {
         #caption, #remark { height: 1; padding: 0 1; color: $text-muted; }
-        #side { width: 40; border-left: solid $panel; padding: 0 0 0 1; }
+        #side { width: 40; height: 100%; border-left: solid $panel; padding: 0 0 0 1; }
         &.-wide #side { width: 56; }
         #filter { dock: bottom; display: none; }
         &.-filtering #filter { display: block; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "choose", id="previous", key_display="←→↑↓", tooltip="The next run to the left"),
+        Binding("left", "step(-1)", "go", id="previous", key_display="←→↑↓", tooltip="The next run to the left"),
         Binding("right", "step(1)", "right", id="next", show=False, tooltip="The next run to the right"),
         Binding("up", "front(1)", "front", id="front", show=False, tooltip="The next run of the front to the right"),
         Binding("down", "front(-1)", "front", id="front-back", show=False, tooltip="The next of the front to the left"),
@@ -69,7 +69,7 @@ class FrontierScreen(WorkbenchScreen):
         Binding("space", "app.mark", "mark", id="mark", tooltip="Mark for compare and export, or take the mark away"),
         Binding("c", "compare", "compare", id="compare", tooltip="Set the marked runs side by side"),
         Binding("e", "app.export", "export", id="export", tooltip="Export the marked runs, or this one"),
-        Binding("w", "write", "figure", id="figure", tooltip="Write the figure as .svg .png .txt .csv or .json"),
+        Binding("w", "write", "figure", id="figure", show=False, tooltip="Write a .svg .png .txt .csv or .json"),
         Binding("enter", "live", "live", id="watch", show=False, tooltip="The curves of this run"),
     ]  # fmt: skip
 
@@ -228,7 +228,10 @@ class FrontierScreen(WorkbenchScreen):
         order = {point.row.id: place for place, point in enumerate(self._scene.points)}
         here = order[current.row.id]
         ahead = [point for point in points if (order[point.row.id] - here) * by > 0]
-        self._take(ahead[0 if by > 0 else -1] if ahead else None)
+        if ahead:
+            self._take(ahead[0 if by > 0 else -1])
+        elif current not in points:
+            self._take(points[-1 if by > 0 else 0])
 
     def action_near(self, right: int, up: int) -> None:
         """Select the nearest run in a direction."""
