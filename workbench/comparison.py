@@ -148,15 +148,17 @@ def _layers(sides: Sequence[Side]) -> Iterable[Line]:
         {tensor.name: tensor for tensor in side.state.deployed.size.tensors} if side.state.deployed.size else {}
         for side in sides
     ]
-    weights = [{name: tensor for name, tensor in one.items() if len(tensor.shape) > 1} for one in sizes]
+    weights = [
+        {name: tensor for name, tensor in one.items() if name.endswith(".weight") and len(tensor.shape) > 1}
+        for one in sizes
+    ]
     named: list[dict[str, object]] = [
         dict.fromkeys([*one, *(_layer(name) for name in other if _layer(name) not in one)])
         for one, other in zip(zeros, weights, strict=True)
     ]
     for name in _merged(named):
         values = tuple(
-            _layer_words(one.get(name), other.get(f"{name}.weight") or other.get(name))
-            for one, other in zip(zeros, weights, strict=True)
+            _layer_words(one.get(name), other.get(f"{name}.weight")) for one, other in zip(zeros, weights, strict=True)
         )
         yield Line(section="layers", name=name, values=values)
 

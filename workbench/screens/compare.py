@@ -59,7 +59,7 @@ class CompareScreen(WorkbenchScreen):
         Binding("r", "reference", "reference", id="reference", tooltip="Compare with the next of the runs"),
         Binding("v", "curves", "curves", id="curves", tooltip="Show the curves, or leave their room to the table"),
         Binding("w", "write", "write", id="write", tooltip="Write the table as .csv or .txt"),
-        Binding("e", "app.export", "export", id="export", tooltip="Export the marked runs, or this one"),
+        Binding("e", "app.export", "export", id="export", show=False, tooltip="Export the marked runs, or this one"),
     ]
 
     def compose_body(self) -> ComposeResult:

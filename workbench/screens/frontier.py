@@ -41,7 +41,7 @@ class FrontierScreen(WorkbenchScreen):
         #caption, #remark { height: 1; padding: 0 1; color: $text-muted; }
         #side { width: 40; height: 100%; border-left: solid $panel; padding: 0 0 0 1; }
         &.-wide #side { width: 56; }
-        #filter { dock: bottom; display: none; }
+        #filter { display: none; }
         &.-filtering #filter { display: block; }
     }
     """

@@ -60,7 +60,7 @@ class Axis(Struct, frozen=True):
         """Say what a step is: ``-0.4 pt``, ``2.1x smaller``."""
         if self.key in in_points:
             return f"{after - before:+.1f} pt"
-        if not self.column.spans_powers or before <= 0 or after <= 0:
+        if not (self.column.spans_powers or self.key in changes) or before <= 0 or after <= 0:
             return f"{after - before:+.3g} {self.column.title}"
         lower, higher = changes.get(self.key, ("lower", "higher"))
         if after == before:
@@ -206,7 +206,7 @@ def step(made: Scene, point: Point, by: int) -> Point | None:
 
 
 def trade(made: Scene, point: Point, by: int) -> str:
-    """Say what the next step along the front costs: ``next smaller on the front: -0.4 pt for 2.1x smaller``.
+    """Say what the next step along the front costs: ``-0.4 pt for 2.1x smaller``.
 
     Returns:
         Empty where the front ends.
@@ -214,8 +214,7 @@ def trade(made: Scene, point: Point, by: int) -> str:
     other = step(made, point, by)
     if other is None:
         return ""
-    words = changes.get(made.x.key, ("lower", "higher"))[by > 0]
-    return f"next {words}: {made.y.change(point.y, other.y)} for {made.x.change(point.x, other.x)}"
+    return f"{made.y.change(point.y, other.y)} for {made.x.change(point.x, other.x)}"
 
 
 class Rate(Struct, frozen=True):

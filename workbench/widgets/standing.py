@@ -125,8 +125,9 @@ def place(made: Scene, point: Point, width: int) -> list[Text]:
             lines.append(Text(f"beaten by {words.cut(beating[0].row.name, width - 10 - len(more))}{more}"))
         if not here and deep:
             lines.append(Text(f"but not in {made.z.column.title}: of all three, yes", style="dim"))
-        trades = filter(None, (scatter.trade(made, point, by) for by in (-1, 1)))
-        lines += [Text(words.cut(trade, width)) for trade in trades]
+        # The arrows are the keys that take the step.
+        trades = ((arrow, scatter.trade(made, point, by)) for arrow, by in (("↓", -1), ("↑", 1)))
+        lines += [Text(words.cut(f"next {arrow} {trade}", width)) for arrow, trade in trades if trade]
     return lines
 
 
