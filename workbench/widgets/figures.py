@@ -143,6 +143,8 @@ def png(scene: Scene) -> bytes:
 
 
 def _plot(axes: "Axes", scene: Scene) -> None:
+    from workbench.widgets import raster
+
     for one, other, flat_first in scatter.stairs(scene):
         corner = (other.x, one.y) if flat_first else (one.x, other.y)
         axes.plot((one.x, corner[0], other.x), (one.y, corner[1], other.y), color=FRONT, linewidth=0.6, zorder=1)
@@ -167,12 +169,22 @@ def _plot(axes: "Axes", scene: Scene) -> None:
         axes.scatter([point.x], [point.y], s=size, color=color, marker=mark, linewidths=0, zorder=3)
     for point in scene.baselines:
         axes.scatter([point.x], [point.y], s=14, color=BASELINE, marker="x", linewidths=0.8, zorder=4)
+    frame = raster.frame(scene, x_most=6, y_most=6)
+    for point, name in scatter.labels(scene):
+        is_left = scene.x.place(point.x) > sum(frame.x_limits) / 2
         axes.annotate(
-            point.row.name, (point.x, point.y), (3, 3), textcoords="offset points", fontsize=FONT - 1, parse_math=False
-        )
-    for axis, scale, name in ((scene.x, axes.set_xscale, axes.set_xlabel), (scene.y, axes.set_yscale, axes.set_ylabel)):
-        scale("log" if axis.is_log else "linear")
-        name(label(axis), fontsize=FONT)
+            name, (point.x, point.y), (-3 if is_left else 3, 3), textcoords="offset points", fontsize=FONT - 1,
+            ha="right" if is_left else "left", parse_math=False,
+        )  # fmt: skip
+    sides = ((scene.x, axes.xaxis, frame.x_limits, frame.x_ticks), (scene.y, axes.yaxis, frame.y_limits, frame.y_ticks))
+    for axis, side, limits, ticks in sides:
+        values = [10**at if axis.is_log else at for at in (*limits, *(at for at, _ in ticks))]
+        is_x = side is axes.xaxis
+        (axes.set_xscale if is_x else axes.set_yscale)("log" if axis.is_log else "linear")
+        side.set_ticks(values[2:], [text for _, text in ticks])
+        side.set_ticks([], minor=True)
+        (axes.set_xlim if is_x else axes.set_ylim)(values[0], values[1])
+        side.set_label_text(label(axis), fontsize=FONT)
     axes.tick_params(labelsize=FONT, width=0.5, length=2)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -258,15 +270,16 @@ class _Paper:
             self.mark(
                 self.x(point.x), self.y(point.y), self.scene.third(point.z), is_front=order(point), name=name
             )  # fmt: skip
-        labels: list[tuple[float, float]] = []
         for point in self.scene.baselines:
+            self.cross(self.x(point.x), self.y(point.y))
+        placed: list[tuple[float, float]] = []
+        for point, text in scatter.labels(self.scene):
             x, y = self.x(point.x), self.y(point.y)
-            self.cross(x, y)
             is_left = x > (self.left + self.right) / 2
-            while any(abs(y - other_y) < FONT and abs(x - other_x) < 80 for other_x, other_y in labels):
+            while any(abs(y - other_y) < FONT and abs(x - other_x) < 80 for other_x, other_y in placed):
                 y += FONT
-            labels.append((x, y))
-            self.words(x - 4 if is_left else x + 4, y - 3, point.row.name, anchor="end" if is_left else "start")
+            placed.append((x, y))
+            self.words(x - 4 if is_left else x + 4, y - 3, text, anchor="end" if is_left else "start")
 
     def legend(self) -> None:
         y = HEIGHT - 4.0

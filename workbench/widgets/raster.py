@@ -168,8 +168,8 @@ class _Canvas:
                 self._put(point, self.glyphs.marked, "primary" if point.row.id in scene.front else "foreground")
         if chosen is not None:
             self._put(chosen, self.glyphs.selected, "foreground")
-        for point in scene.baselines:
-            self._label(point)
+        for point, name in scatter.labels(scene):
+            self._label(point, words.cut(name, max(12, self.columns // 2)))
 
     def _column(self, x: float) -> int:
         return place(self.scene.x.place(x), self.frame.x_limits, self.columns)
@@ -231,10 +231,9 @@ class _Canvas:
             if math.isfinite(self.scene.y.place(y)):
                 self.pen(column, self._line(y), self.glyphs.iso, "series-2")
 
-    def _label(self, point: Point) -> None:
+    def _label(self, point: Point, name: str) -> None:
         """Write the name beside a baseline where nothing stands; nowhere else."""
         column, beside = self._cell(point)
-        name = words.cut(point.row.name, 24)
         for line in (beside, beside - 1, beside + 1):
             for start in (column + 2, column - 1 - len(name)):
                 cells = [(start + at, line) for at in range(len(name))]

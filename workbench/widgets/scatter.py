@@ -170,6 +170,17 @@ def baseline_of(row: Row) -> Row:
     )  # fmt: skip
 
 
+def labels(made: Scene) -> list[tuple[Point, str]]:
+    """Name the baselines: each backbone once, those on one spot together."""
+    spots: dict[tuple[float, float], list[Point]] = {}
+    seen: set[str] = set()
+    for point in made.baselines:
+        if point.row.backbone not in seen:
+            seen.add(point.row.backbone)
+            spots.setdefault((point.x, point.y), []).append(point)
+    return [(found[0], f"baseline {', '.join(p.row.backbone for p in found)}") for found in spots.values()]
+
+
 def spread(point: Point, axis: Axis) -> tuple[float, float] | None:
     """Give how far a number reaches: the 95 % interval of an accuracy, from median to p90 of a latency."""
     row = point.row
