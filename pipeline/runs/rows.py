@@ -103,6 +103,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """The fastest runtime."""
     condition: str | None = None
     """Runtime, batch and threads of the latency; numbers of different conditions do not compare."""
+    cpu: str | None = None
+    """Processor on which the latency was measured."""
     contended: bool | None = None
     """Something else used the processor meanwhile."""
     speedup: float | None = None
@@ -206,6 +208,7 @@ def row_of(
         p99_ms=fastest.p99_ms if fastest else None,
         runtime=fastest.runtime if fastest else None,
         condition=fastest.condition if fastest else None,
+        cpu=fastest.machine.cpu if fastest else None,
         contended=fastest.contended if fastest else None,
         speedup=versus.speedup.get(fastest.condition) if fastest else None,
         of_roof=fastest.of_roof if fastest else None,

@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "measure": "measure finished runs again, side by side on this machine",
     "export": "leave finished runs in a folder, as files that other software opens",
     "frontier": "compare finished runs by accuracy, size and latency",
+    "compare": "set runs side by side: where their recipes differ, and what came of it",
     "check": "try whether a backbone of your own can be trained, pruned, quantised and exported",
     "presets": "list, print or copy the recipes that come with the workbench",
 }
@@ -142,8 +143,39 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _frontier(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--x", choices=("size", "latency"), default="size", help="what to sort and to plot by")
+    parser.add_argument("filter", metavar="FILTER", nargs="*", help="show the runs that pass, as the line / of the app")
+    for axis, default, words in (
+        ("x", "size", "what to sort and to plot by"),
+        ("y", "top1", "what stands on the other axis"),
+        ("z", "latency", "the third quantity of the front"),
+    ):
+        parser.add_argument(
+            f"--{axis}", type=_quantity, metavar="QUANTITY", default=default, help=f"{words} ({default})"
+        )
     parser.add_argument("--all", action="store_true", help="also measured runs that did not finish")
+    parser.add_argument(
+        "--out", metavar="FILE", action="append", default=[],
+        help="write the figure; the ending decides: .svg .png .txt .csv .json; may be given again",
+    )  # fmt: skip
+    _json(parser)
+
+
+def _quantity(text: str) -> str:
+    """Take the name of a quantity that can stand on an axis."""
+    from workbench.columns import columns
+
+    known = [column.key for column in columns.values() if column.is_number]
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(known)})")
+    return text
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help=f"{RUN_HELP}; the first is what others are compared with"
+    )
+    parser.add_argument("--all", action="store_true", help="also what is equal in all runs")
+    parser.add_argument("--out", metavar="FILE", help="write the table as .csv")
     _json(parser)
 
 
@@ -164,11 +196,7 @@ def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document
     parser.add_argument("--json", action="store_true", help=words)
 
 
-_declare = {
-    "run": _run, "list": _list, "show": _show, "watch": _watch,
-    "stop": _stop, "resume": _resume, "queue": _queue,
-    "measure": _measure, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
-}  # fmt: skip
+_declare = {verb: globals()[f"_{verb}"] for verb in VERBS}
 
 
 def _epilog() -> str:
