@@ -64,6 +64,7 @@ class Chart(Widget):
         self._rows: list[Strip] = []
         self._drawn: tuple[Picture, Size, str] | None = None
         self._cells: tuple[tuple[float, float], tuple[float, float], int, int] | None = None
+        self._canvas: Region | None = None
 
     def show(self, picture: Picture) -> None:
         """Draw another picture; nothing is sent where it equals the present one."""
@@ -102,6 +103,29 @@ class Chart(Widget):
             return None
         return _place(x, x_low, x_high, columns), _place(y, y_low, y_high, rows)
 
+    def point_of(self, column: float, row: float) -> tuple[float, float] | None:
+        """Tell which point lies in the middle of a cell of the canvas: the inverse of ``cell_of``.
+
+        Args:
+            column: from the left edge of the canvas, from 0.
+            row: from the bottom of the canvas, from 0.
+
+        Returns:
+            x and y; None outside of the canvas or before it was drawn.
+        """
+        if self._cells is None:
+            return None
+        (x_low, x_high), (y_low, y_high), columns, rows = self._cells
+        if not (0 <= column < columns and 0 <= row < rows):
+            return None
+        x = x_low + column / max(1, columns - 1) * (x_high - x_low)
+        return x, y_low + row / max(1, rows - 1) * (y_high - y_low)
+
+    @property
+    def canvas(self) -> Region | None:
+        """Where points are drawn, within the widget; its rows count from the top. None before it was drawn."""
+        return self._canvas
+
     def _draw(self) -> None:
         wanted = (self._picture, self.size, self.app.theme)
         if self._drawn == wanted or not self.size.area:
@@ -118,7 +142,7 @@ class Chart(Widget):
 
     def _message(self) -> list[Strip]:
         width, height = self.size
-        self._cells = None
+        self._cells = self._canvas = None
         lines = Text(self._picture.empty, style=palette.style(self.app, "dim"), justify="center")
         wrapped = lines.wrap(self.app.console, width)
         above = max(0, (height - len(wrapped)) // 2)
@@ -148,6 +172,8 @@ class Chart(Widget):
         text = plot.build()
         canvas = plot._active.monitor.matrix  # type: ignore[attr-defined]
         self._cells = (picture.x_limits, picture.y_limits, len(canvas.Cols_canvas), len(canvas.Rows_canvas))
+        columns, rows = len(canvas.Cols_canvas), len(canvas.Rows_canvas)
+        self._canvas = Region(canvas.Cols_canvas.start, height - canvas.Rows_canvas.start - rows, columns, rows)
         lines = Text.from_ansi(text).split("\n")[:height]
         if x_ticks and len(lines) == height:
             left, columns = canvas.Cols_canvas.start, len(canvas.Cols_canvas)
