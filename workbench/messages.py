@@ -19,6 +19,10 @@ class Curves(Struct, frozen=True, kw_only=True):
     """By name of the metric, against the epochs of the whole recipe; what was not finite is NaN."""
     borders: tuple[float, ...] = ()
     """Epoch at which each entry of the plan begins."""
+    clock: Points = ((), ())
+    """Epochs, and the seconds since 1970 at which they were reached."""
+    bad: dict[str, int] = {}
+    """By name of the metric: how many of its values were not finite; those without any are left out."""
 
 
 class Detail(Struct, frozen=True, kw_only=True):
