@@ -1,24 +1,23 @@
-"""A plot that sends only the rows that changed.
-
-Textual repaints a dirty widget whole, so a curve that grows by one point would send some kilobytes twice a second.
-Here the picture is kept as rows; a new one is compared with it and only the rows that differ are marked dirty.
-"""
+"""A plot that sends only the cells that changed: a curve that grows by a point costs some bytes, not kilobytes."""
 
 import math
 from collections.abc import Sequence
 
 from msgspec import Struct
+from rich.segment import Segment
 from rich.text import Text
 from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual.widget import Widget
 from textual_plotext import Plot
 
 from workbench.settings import Marker
 from workbench.widgets import palette
+from workbench.widgets.rows import Rows
 
 plotext_markers = {"braille": "braille", "block": "hd", "ascii": "*"}
 HARD_SPACE = "\u00a0"
+BLANKS = " \u2800"
+"""What shows nothing: the space and the braille sign without dots."""
 
 
 class Series(Struct, frozen=True, kw_only=True):
@@ -50,7 +49,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     """What to say instead of drawing; empty to draw."""
 
 
-class Chart(Widget):
+class Chart(Rows):
     """Draws a picture."""
 
     DEFAULT_CSS = """
@@ -58,10 +57,10 @@ class Chart(Widget):
     """
 
     def __init__(self, *, marker: Marker = "braille", identity: str | None = None) -> None:
-        super().__init__(id=identity)
+        super().__init__(identity=identity)
         self._marker = plotext_markers[marker]
         self._picture = Picture(empty="-")
-        self._rows: list[Strip] = []
+        self._hairline: int | None = None
         self._drawn: tuple[Picture, Size, str] | None = None
         self._cells: tuple[tuple[float, float], tuple[float, float], int, int] | None = None
         self._canvas: Region | None = None
@@ -84,15 +83,33 @@ class Chart(Widget):
         """Draw again in the colours of another theme."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
-    def render_line(self, y: int) -> Strip:
-        """Give one row."""
-        if y < len(self._rows):
-            return self._rows[y].apply_style(self.rich_style).adjust_cell_length(self.size.width, self.rich_style)
-        return Strip.blank(self.size.width, self.rich_style)
+    def use(self, marker: Marker) -> None:
+        """Draw with another marker from now on."""
+        if self._marker != plotext_markers[marker]:
+            self._marker = plotext_markers[marker]
+            self._drawn = None
+            self.show(self._picture)
 
-    def plain_text(self) -> str:
-        """Give the rows as they stand, without colour."""
-        return "\n".join(row.text for row in self._rows)
+    def point_at(self, x: float | None) -> None:
+        """Stand a hairline at a place of the x axis, or take it away; only its column is sent."""
+        cell = None if x is None or self._cells is None else self.cell_of(x, self._cells[1][0])
+        self._stand(None if cell is None else cell[0])
+
+    def _stand(self, column: int | None) -> None:
+        before, self._hairline = self._hairline, column
+        if before != column and self._canvas is not None:
+            left, top, _, height = self._canvas
+            self.refresh(*(Region(left + c, top, 1, height) for c in (before, column) if c is not None))
+
+    def render_line(self, y: int) -> Strip:
+        """Give one row, with its cell of the hairline."""
+        row = super().render_line(y)
+        if self._hairline is None or self._canvas is None or not self._canvas.y <= y < self._canvas.bottom:
+            return row
+        cell = self._canvas.x + self._hairline
+        before, at, after = row.crop(0, cell), row.crop(cell, cell + 1), row.crop(cell + 1)
+        style = palette.style(self.app, "primary", reverse=bool(at.text.strip(BLANKS)))
+        return Strip.join([before, Strip([Segment(at.text.strip(BLANKS) or "│", style)]), after])
 
     def cell_of(self, x: float, y: float) -> tuple[int, int] | None:
         """Tell in which column and row of the canvas a point lies; None outside of it or before it was drawn."""
@@ -131,14 +148,12 @@ class Chart(Widget):
         if self._drawn == wanted or not self.size.area:
             return
         self._drawn = wanted
+        canvas = self._canvas
         rows = self._message() if self._picture.empty else self._plotted()
-        before, self._rows = self._rows, rows
-        if len(before) != len(rows):
+        if self._hairline is not None and canvas != self._canvas:
+            self._hairline = None
             self.refresh()
-            return
-        changed = [y for y, row in enumerate(rows) if row != before[y]]
-        if changed:
-            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+        self.put(rows)
 
     def _message(self) -> list[Strip]:
         width, height = self.size
