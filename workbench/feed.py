@@ -113,7 +113,8 @@ class Feed:
             self._log = _Log(self._store.run(interest.log))
         lines = self._log.look()
         if lines:
-            self._post(LogGrew(interest.log, lines))
+            self._post(LogGrew(interest.log, lines, is_first=self._log.is_unread))
+            self._log.is_unread = False
 
 
 class _Followed:
@@ -179,7 +180,6 @@ class _Followed:
             self._curves = msgspec.structs.replace(thin(self._history), bad=dict(self._bad))
         return self.run.settle(self._state, alive=alive)
 
-
     def _count_bad(self, event: AnyEvent) -> None:
         if isinstance(event, Progressed | EpochFinished):
             for name, value in event.metrics.items():
@@ -192,6 +192,8 @@ class _Log:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.is_unread = True
+        """Nothing of it has been posted."""
         self._offset: int | None = None
         self._cut = b""
 

@@ -1,5 +1,6 @@
 """What the machine and one run use of it, as far as it can be asked: processor, memory, GPU."""
 
+import importlib
 import os
 import platform
 import time
@@ -90,30 +91,33 @@ class Sampler:
 
     def _look_at_gpus(self) -> tuple[Gpu, ...]:
         if self._gpus is None:
-            self._gpus = self._find_gpus()
-        found = []
+            self._nvml, self._gpus = _find_gpus()
+        if not self._gpus:
+            return ()
         try:
-            for gpu in self._gpus:
-                memory = self._nvml.nvmlDeviceGetMemoryInfo(gpu)
-                percent = self._nvml.nvmlDeviceGetUtilizationRates(gpu).gpu
-                found.append(
-                    Gpu(percent=percent, used_gib=round(memory.used / GIB, 1), total_gib=round(memory.total / GIB, 1))
-                )
-        except self._nvml.NVMLError if self._nvml else OSError:
+            return tuple(self._ask(gpu) for gpu in self._gpus)
+        except self._nvml.NVMLError:
             # A driver that stopped answering is not asked again.
             self._gpus = []
-        return tuple(found)
+            return ()
 
-    def _find_gpus(self) -> list[Any]:
-        try:
-            import pynvml
-        except ImportError:
-            return []
-        try:
-            pynvml.nvmlInit()
-            count = pynvml.nvmlDeviceGetCount()
-            found = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in range(count)]
-        except pynvml.NVMLError:
-            return []
-        self._nvml = pynvml
-        return found
+    def _ask(self, gpu: Any) -> Gpu:
+        memory = self._nvml.nvmlDeviceGetMemoryInfo(gpu)
+        return Gpu(
+            percent=self._nvml.nvmlDeviceGetUtilizationRates(gpu).gpu,
+            used_gib=round(memory.used / GIB, 1),
+            total_gib=round(memory.total / GIB, 1),
+        )
+
+
+def _find_gpus() -> tuple[Any, list[Any]]:
+    """Find the module that asks the driver, and the GPUs; none where either is missing."""
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None, []
+    try:
+        nvml.nvmlInit()
+        return nvml, [nvml.nvmlDeviceGetHandleByIndex(place) for place in range(nvml.nvmlDeviceGetCount())]
+    except nvml.NVMLError:
+        return None, []

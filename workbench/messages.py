@@ -77,11 +77,13 @@ class DetailChanged(Message):
 class LogGrew(Message):
     """The run whose log is wanted printed something."""
 
-    def __init__(self, run_id: str, lines: tuple[str, ...]) -> None:
+    def __init__(self, run_id: str, lines: tuple[str, ...], *, is_first: bool = False) -> None:
         super().__init__()
         self.run_id = run_id
         self.lines = lines
         """What was printed since the last message, without control characters."""
+        self.is_first = is_first
+        """The reading of the log began anew: the lines take the place of earlier ones."""
 
 
 class FeedFailed(Message):

@@ -248,7 +248,7 @@ def picture(
     """
     axis = Axis(window.axis, runs[0])
     x_limits = limits_of(window, axis)
-    grid = _Grid(x_limits, size)
+    grid = _Grid(x_limits, size, axis.edges)
     drawn = []
     for trace in traces(metric, runs, view, window):
         raw = grid.thin(trace.xs, trace.ys, log=view.log)
@@ -277,20 +277,27 @@ def picture(
 class _Grid:
     """The dots that a chart can show."""
 
-    def __init__(self, x_limits: Span, size: tuple[int, int]) -> None:
+    def __init__(self, x_limits: Span, size: tuple[int, int], edges: Sequence[float]) -> None:
+        self._edges = edges
         self._low, high = x_limits
         self._columns = max(1, 2 * size[0])
         self._rows = max(1, 4 * size[1])
         self._step = (high - self._low) / self._columns
 
     def thin(self, xs: Sequence[float], ys: Sequence[float], *, log: bool) -> tuple[tuple[float, ...], list[float]]:
-        """Keep the lowest and the highest point of each column of dots, in their order; gaps stay."""
+        """Keep the lowest and the highest point of each column of dots, in their order; gaps and stages stay apart."""
         first = max(0, bisect.bisect_left(xs, self._low) - 1)
         last = bisect.bisect_right(xs, self._low + self._step * self._columns) + 1
         kept: list[tuple[float, float]] = []
         column: list[tuple[float, float]] = []
+        stage = -1
         for x, value in zip(xs[first:last], ys[first:last], strict=True):
             y = _log(value) if log else value
+            before, stage = stage, bisect.bisect_left(self._edges, x - 1e-9)
+            if stage != before and column:
+                # Another stage begins another line.
+                kept += [*_extremes(column), (x, math.nan)]
+                column = []
             x = self._low + round((x - self._low) / self._step) * self._step if self._step > 0 else x
             if column and (x != column[0][0] or not math.isfinite(y)):
                 kept += _extremes(column)

@@ -16,6 +16,10 @@ from workbench.widgets.curves import Axis, Metric, Shown, View, Window
 from workbench.widgets.rows import Line
 
 
+WIDE = 44
+"""Cells of a tile whose title spells out the names of its curves."""
+
+
 class Tile(Vertical, can_focus=True):
     """Draws one metric of one or several runs."""
 
@@ -31,20 +35,17 @@ class Tile(Vertical, can_focus=True):
         """What is drawn."""
         self.view = View()
         """How."""
-        self._marker = marker
+        self.chart = Chart(marker=marker)
+        """The picture."""
+        self._line = Line()
         self._runs: Sequence[Shown] = ()
         self._window = Window()
         self._x: float | None = None
 
     def compose(self) -> ComposeResult:
         """Put the title above the chart."""
-        yield Line()
-        yield Chart(marker=self._marker)
-
-    @property
-    def chart(self) -> Chart:
-        """The picture."""
-        return self.query_one(Chart)
+        yield self._line
+        yield self.chart
 
     def show(self, metric: Metric, view: View, runs: Sequence[Shown], window: Window, x: float | None) -> None:
         """Draw a metric; nothing is sent for what stays as it was.
@@ -70,13 +71,13 @@ class Tile(Vertical, can_focus=True):
     def _draw(self) -> None:
         if not self._runs or not self.is_attached:
             return
-        chart, line = self.chart, self.query_one(Line)
+        chart = self.chart
         if not chart.size.area:
             return
         size = (chart.size.width, chart.size.height)
         chart.show(drawing.picture(self.metric, self._runs, self.view, self._window, size, _wait(self._runs[0])))
         chart.point_at(self._x)
-        line.show(self._title())
+        self._line.show(self._title())
 
     def _title(self) -> Text:
         text = Text(f" {self.metric.title}", no_wrap=True, style="bold")
@@ -85,8 +86,9 @@ class Tile(Vertical, can_focus=True):
         for trace in drawing.traces(self.metric, self._runs, self.view, self._window):
             value = trace.newest if self._x is None else trace.at(self._x, slack)
             color = "" if trace.color == "dim" else trace.color
-            text.append(f"  {trace.name}", style=palette.style(self.app, color) if color else "not bold dim")
-            text.append(f" {words.compact(value)}" if trace.name else words.compact(value), style="not bold")
+            name = trace.name if self.size.width >= WIDE else trace.letter
+            text.append(f"  {name}", style=palette.style(self.app, color) if color else "not bold dim")
+            text.append(f" {words.compact(value)}" if name else words.compact(value), style="not bold")
         for badge in self._badges():
             text.append(f"  {badge}", style="not bold dim")
         bad = sum(run.curves.bad.get(name, 0) for run in self._runs for name, _ in self.metric.lines)

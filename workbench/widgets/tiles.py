@@ -43,7 +43,7 @@ class Tiles(Vertical):
         Binding("left_square_bracket", "page(-1)", "before", show=False, id="live-before",
                 tooltip="The charts before"),
         Binding("l", "log", "log y", id="live-log-y", show=False, tooltip="Draw the logarithm of this chart, or not"),
-        Binding("x", "axis", "x axis", id="live-axis", tooltip="Epochs, steps or minutes on the x axis"),
+        Binding("x", "axis", "x axis", id="live-axis", show=False, tooltip="Epochs, steps or minutes on the x axis"),
         Binding("plus,equals_sign", "smooth(1)", "smooth", key_display="+ -", id="live-smooth", show=False,
                 tooltip="Smooth this chart more; the raw curve stays below, dim"),
         Binding("minus", "smooth(-1)", "smooth less", id="live-smooth-less", show=False,
@@ -134,10 +134,11 @@ class Tiles(Vertical):
         return max(0, min(first, len(metrics) - columns * rows))
 
     def _shape(self) -> tuple[int, int]:
-        """Tell how many columns and rows of tiles fit."""
+        """Tell how many columns and rows of tiles fit, as evenly as they go."""
         count = len(self.metrics)
         columns = max(1, min(MOST_COLUMNS, self.size.width // TILE.width, count))
-        return columns, max(1, min(self.size.height // TILE.height, -(-count // columns)))
+        rows = max(1, min(self.size.height // TILE.height, -(-count // columns)))
+        return min(columns, -(-count // rows)), rows
 
     def show(self, runs: Sequence[Shown], *, anew: bool = False) -> None:
         """Draw runs.
@@ -161,7 +162,7 @@ class Tiles(Vertical):
         grid = self.query_one(Grid)
         if len(wanted) != len(self._slots):
             self._arrange(grid, len(wanted))
-        columns = 1 if self.full else self._shape()[0]
+        columns = 1 if len(wanted) == 1 else self._shape()[0]
         if grid.styles.grid_size_columns != columns:
             grid.styles.grid_size_columns = columns
         for tile, metric in zip(self._slots, wanted, strict=True):
