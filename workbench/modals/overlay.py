@@ -3,13 +3,12 @@
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import SelectionList, Static
-from textual.widgets.selection_list import Selection
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
 
 from pipeline.runs.rows import Row
 from workbench.modals.base import Modal
@@ -20,12 +19,14 @@ class OverlayModal(Modal[tuple[str, ...]]):
     """A list of runs to tick."""
 
     DEFAULT_CSS = """
-    OverlayModal SelectionList { height: auto; max-height: 16; border: none; background: $background; padding: 0; }
+    OverlayModal OptionList { height: auto; max-height: 16; border: none; background: $background; padding: 0; }
+    OverlayModal OptionList:focus { border: none; }
     OverlayModal #overlay-about { color: $text-muted; }
     OverlayModal.-full #overlay-about { color: $text-error; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "draw", id="overlay-take", priority=True, tooltip="Draw the ticked runs"),
+        Binding("space", "tick", "tick", id="overlay-tick", priority=True, tooltip="Tick this run, or take it away"),
         Binding("x", "none", "none", id="overlay-none", tooltip="Tick none"),
     ]
 
@@ -38,39 +39,51 @@ class OverlayModal(Modal[tuple[str, ...]]):
             most: how many can be drawn at once.
         """
         super().__init__()
-        self._rows, self._ticked, self._most = rows, frozenset(ticked), most
+        self._rows, self._ticked, self._most = rows, set(ticked), most
 
     def compose(self) -> ComposeResult:
         """Build the list."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "draw beside this run"
-            yield SelectionList[str](
-                *(Selection(Content(self._words(row)), row.id, row.id in self._ticked) for row in self._rows)
-            )
+            yield OptionList(*(Option(self._words(row), id=row.id) for row in self._rows))
             yield Static(id="overlay-about", markup=False)
 
     def on_mount(self) -> None:
         """Say what keys do."""
         self._count()
 
-    @staticmethod
-    def _words(row: Row) -> str:
+    def _words(self, row: Row) -> Content:
         top1 = f"{words.number(row.top1)} %" if row.top1 is not None else ""
-        return f"{words.cut(row.name, 34):34} {words.letters(row):6} {words.status_words(row):16} {top1:>7}"
+        tick = "x" if row.id in self._ticked else " "
+        return Content(
+            f"[{tick}] {words.cut(row.name, 30):30} {words.letters(row):6} {words.status_words(row):16}{top1:>8}"
+        )
 
-    @on(SelectionList.SelectedChanged)
     def _count(self) -> None:
-        count = len(self.query_one(SelectionList).selected)
+        count = len(self._ticked)
         self.set_class(count > self._most, "-full")
         too_many = f"{count} ticked; at most {self._most} fit, take some away"
         hint = f"{count} of at most {self._most}   space ticks, enter draws, x none, esc leaves"
         self.query_one("#overlay-about", Static).update(too_many if count > self._most else hint)
 
+    def _show(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self.query_one(OptionList).replace_option_prompt(row.id, self._words(row))
+        self._count()
+
     def action_take(self) -> None:
-        """Give the ticked runs."""
+        """Give the ticked runs, in the order of the list."""
         if not self.has_class("-full"):
-            self.dismiss(tuple(self.query_one(SelectionList).selected))
+            self.dismiss(tuple(row.id for row in self._rows if row.id in self._ticked))
+
+    def action_tick(self) -> None:
+        """Tick the run under the cursor, or take its tick away."""
+        place = self.query_one(OptionList).highlighted
+        if place is not None:
+            self._ticked ^= {self._rows[place].id}
+            self._show(self._rows[place : place + 1])
 
     def action_none(self) -> None:
         """Take every tick away."""
-        self.query_one(SelectionList).deselect_all()
+        self._ticked.clear()
+        self._show(self._rows)

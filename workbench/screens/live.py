@@ -168,11 +168,12 @@ class LiveScreen(WorkbenchScreen):
         self.set_class(len(runs) > 1, "-overlaid")
         if len(runs) > 1 and not self._is_paused:
             legend = Text(" ", no_wrap=True)
-            for run in runs:
-                row = self.shelf.row(run.detail.id)
-                name = row.name if row is not None else run.detail.id
+            rows = [self.shelf.row(run.detail.id) for run in runs]
+            names = [row.name if row is not None else run.detail.id for row, run in zip(rows, runs, strict=True)]
+            for run, name in zip(runs, names, strict=True):
+                same = f" {run.detail.id[-4:]}" if names.count(name) > 1 else ""
                 legend.append(f"{run.letter} ", style=palette.style(self.app, run.color, bold=True))
-                legend.append(f"{name}   ")
+                legend.append(f"{name}{same}   ")
             self.query_one("#legend", Line).show(legend)
         self.tiles.show(runs, anew=anew)
 

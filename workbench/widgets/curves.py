@@ -32,6 +32,8 @@ class Metric(Struct, frozen=True, kw_only=True):
     """What stands above it, with the unit."""
     lines: tuple[tuple[str, str], ...]
     """Name of each curve, and the word for it where there are several; the last is the one that counts."""
+    short: str = ""
+    """The same where room is scarce; empty where it is short already."""
     scale: float = 1.0
     """What values are multiplied by, for the unit of the title."""
     log: bool = False
@@ -45,11 +47,18 @@ class Metric(Struct, frozen=True, kw_only=True):
 
 
 known = (
-    Metric(key="top1", title="top-1 %, validation", lines=(("top1", ""),), bounds=(0.0, 100.0)),
+    Metric(key="top1", title="top-1 %, validation", short="top-1 %", lines=(("top1", ""),), bounds=(0.0, 100.0)),
     Metric(key="loss", title="loss", lines=(("loss", "train"), ("validation_loss", "validation")), clips=True),
-    Metric(key="learning_rate", title="learning rate", lines=(("learning_rate", ""),), log=True),
+    Metric(key="learning_rate", title="learning rate", short="lr", lines=(("learning_rate", ""),), log=True),
     Metric(key="images_per_s", title="images/s", lines=(("images_per_s", ""),), from_zero=True),
-    Metric(key="sparsity", title="sparsity, % zeros", lines=(("sparsity", ""),), scale=100.0, bounds=(0.0, 100.0)),
+    Metric(
+        key="sparsity",
+        title="sparsity, % zeros",
+        short="zeros %",
+        lines=(("sparsity", ""),),
+        scale=100.0,
+        bounds=(0.0, 100.0),
+    ),
 )
 """The metrics that have a place of their own; any other that a run records follows them."""
 ALWAYS = 4
@@ -310,10 +319,16 @@ class _Grid:
         return tuple(x for x, _ in kept), [y for _, y in kept]
 
     def rounded(self, ys: Sequence[float], limits: Span) -> tuple[float, ...]:
-        """Put values on the nearest row of dots, those beyond the picture on its edge."""
+        """Put values on the nearest row of dots; a line that leaves the picture ends at its edge."""
         low, high = limits
         step = (high - low) / self._rows
-        return tuple(y if math.isnan(y) else low + round((min(max(y, low), high) - low) / step) * step for y in ys)
+        is_in = [False, *(low <= y <= high for y in ys), False]
+        return tuple(
+            low + round((min(max(y, low), high) - low) / step) * step
+            if math.isfinite(y) and any(is_in[place : place + 3])
+            else math.nan
+            for place, y in enumerate(ys)
+        )
 
 
 def _extremes(column: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -355,7 +370,7 @@ def _y_limits(metric: Metric, view: View, values: list[float]) -> Span:
 
 
 def _y_ticks(limits: Span, rows: int, *, log: bool) -> tuple[tuple[float, str], ...]:
-    most = max(2, min(5, rows // 3))
+    most = max(3, min(5, rows // 3))
     if not log:
         return linear_ticks(*limits, most=most)
     if limits[1] - limits[0] < 1.0:
@@ -390,12 +405,12 @@ def parse_limits(text: str) -> tuple[Span | None, Span | None]:
         name, _, rest = word.partition("=")
         low, colon, high = rest.partition(":")
         if name not in ("x", "y") or not colon:
-            raise ValueError(f"{word!r} is no limit; write x=0:50, y=90:95, or both.")
+            raise ValueError(f"{word!r} is no limit; write x=0:50 or y=90:95.")
         try:
             limits = float(low.replace(",", "")), float(high.replace(",", ""))
         except ValueError:
             raise ValueError(f"{rest!r} is not two numbers; write {name}=0:50.") from None
         if not (math.isfinite(limits[0]) and math.isfinite(limits[1]) and limits[0] < limits[1]):
-            raise ValueError(f"{name} must go from a smaller to a larger number, found {rest}.")
+            raise ValueError(f"{name} goes from low to high, found {rest}.")
         found[name] = limits
     return found.get("x"), found.get("y")

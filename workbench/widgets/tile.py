@@ -15,7 +15,6 @@ from workbench.widgets.chart import Chart
 from workbench.widgets.curves import Axis, Metric, Shown, View, Window
 from workbench.widgets.rows import Line
 
-
 WIDE = 44
 """Cells of a tile whose title spells out the names of its curves."""
 
@@ -80,13 +79,15 @@ class Tile(Vertical, can_focus=True):
         self._line.show(self._title())
 
     def _title(self) -> Text:
-        text = Text(f" {self.metric.title}", no_wrap=True, style="bold")
+        is_wide = self.size.width >= WIDE
+        title = self.metric.title if is_wide or len(self._runs) == 1 else self.metric.short or self.metric.title
+        text = Text(f" {title}", no_wrap=True, style="bold")
         limits = drawing.limits_of(self._window, Axis(self._window.axis, self._runs[0]))
         slack = (limits[1] - limits[0]) / max(1, self.chart.size.width - 8)
         for trace in drawing.traces(self.metric, self._runs, self.view, self._window):
             value = trace.newest if self._x is None else trace.at(self._x, slack)
             color = "" if trace.color == "dim" else trace.color
-            name = trace.name if self.size.width >= WIDE else trace.letter
+            name = trace.name if is_wide else trace.letter
             text.append(f"  {name}", style=palette.style(self.app, color) if color else "not bold dim")
             text.append(f" {words.compact(value)}" if name else words.compact(value), style="not bold")
         for badge in self._badges():
