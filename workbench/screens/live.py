@@ -81,9 +81,10 @@ class LiveScreen(WorkbenchScreen):
         self._overlaid: tuple[str, ...] = ()
         self._colors: dict[str, int] = {}
         self._is_paused = False
+        self._drawn_ids: tuple[str, ...] = ()
+        self._told: object = None
         self._sampler = Sampler()
         self._is_sampling = False
-        super().on_mount()
         self.set_class(self.workbench.memory.get("live.log", False), "-log")
         self.set_interval(1.0, self._tick)
         self.set_interval(SAMPLE_S, self._sample)
@@ -121,8 +122,15 @@ class LiveScreen(WorkbenchScreen):
             self._run_id = row.id
             self._is_paused = self.tiles.is_held = False
             self.log_pane.view.clear()
-        self._tick()
-        self._draw(anew=is_other)
+        now = row.id, row.status, row.index, row.activity, row.problem
+        if now != self._told:
+            # Steps alone are told once a second, by the clock.
+            self._told = now
+            self._tick()
+        ids = (row.id, *self._beside())
+        if ids != self._drawn_ids:
+            self._drawn_ids = ids
+            self._draw(anew=is_other)
         if self.focused is None:
             self.call_after_refresh(self._focus)
 

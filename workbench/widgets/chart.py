@@ -8,14 +8,12 @@ from rich.segment import Segment
 from rich.text import Text
 from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual_plotext import Plot
 
 from workbench.settings import Marker
 from workbench.widgets import palette
+from workbench.widgets.canvas import Canvas, strip
 from workbench.widgets.rows import Rows
 
-plotext_markers = {"braille": "braille", "block": "hd", "ascii": "*"}
-HARD_SPACE = "\u00a0"
 BLANKS = " \u2800"
 """What shows nothing: the space and the braille sign without dots."""
 
@@ -30,7 +28,7 @@ class Series(Struct, frozen=True, kw_only=True):
     is_line: bool = True
     """Join the points."""
     marker: str = ""
-    """One letter for each point; empty for the chart's own."""
+    """One letter for each point, which are not joined then; empty for the chart's own."""
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -58,7 +56,7 @@ class Chart(Rows):
 
     def __init__(self, *, marker: Marker = "braille", identity: str | None = None) -> None:
         super().__init__(identity=identity)
-        self._marker = plotext_markers[marker]
+        self._marker = marker
         self._picture = Picture(empty="-")
         self._hairline: int | None = None
         self._drawn: tuple[Picture, Size, str] | None = None
@@ -85,8 +83,8 @@ class Chart(Rows):
 
     def use(self, marker: Marker) -> None:
         """Draw with another marker from now on."""
-        if self._marker != plotext_markers[marker]:
-            self._marker = plotext_markers[marker]
+        if self._marker != marker:
+            self._marker = marker
             self._drawn = None
             self.show(self._picture)
 
@@ -166,46 +164,54 @@ class Chart(Rows):
 
     def _plotted(self) -> list[Strip]:
         picture, (width, height) = self._picture, self.size
-        plot = Plot()
-        plot.plotsize(width, height)
-        plot._set_size(width, height)
-        plot.theme("textual-clear")
-        plot.axes_color("default")
-        plot.ticks_color(palette.plot_color(self.app, "foreground"))
-        plot.xaxes(lower=True, upper=False)
-        plot.yaxes(left=True, right=False)
-        plot.xlim(*picture.x_limits)
-        plot.ylim(*picture.y_limits)
         x_ticks = [*picture.x_ticks, *_fitting(picture, width)]
-        # plotext 5.3.2 drops labels that would fit; it draws the ticks over a blank row that is written here.
-        plot.xticks([x for x, _ in x_ticks], [HARD_SPACE] * len(x_ticks))
-        plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
-        for x in picture.verticals:
-            plot.vline(x, color=palette.plot_color(self.app, "rule"))
+        left = 1 + max((len(text) for _, text in picture.y_ticks), default=0)
+        below = 2 if x_ticks else 1
+        canvas = Canvas(width - left, height - below, self._marker)
+        self._cells = (picture.x_limits, picture.y_limits, canvas.columns, canvas.rows)
+        self._canvas = Region(left, 0, canvas.columns, canvas.rows)
+        walls = {_place(x, *picture.x_limits, canvas.columns) for x in picture.verticals}
+        for column in walls:
+            canvas.vertical(column, "rule")
         for series in picture.series:
-            self._add(plot, series)
-        text = plot.build()
-        canvas = plot._active.monitor.matrix  # type: ignore[attr-defined]
-        self._cells = (picture.x_limits, picture.y_limits, len(canvas.Cols_canvas), len(canvas.Rows_canvas))
-        columns, rows = len(canvas.Cols_canvas), len(canvas.Rows_canvas)
-        self._canvas = Region(canvas.Cols_canvas.start, height - canvas.Rows_canvas.start - rows, columns, rows)
-        lines = Text.from_ansi(text).split("\n")[:height]
-        if x_ticks and len(lines) == height:
-            left, columns = canvas.Cols_canvas.start, len(canvas.Cols_canvas)
-            centres = [(left + _place(x, *picture.x_limits, columns), text) for x, text in x_ticks]
-            lines[-1] = Text(_label_row(centres, width), style=palette.style(self.app, "foreground"))
-        return [Strip(line.render(self.app.console, end="")) for line in lines]
+            self._add(canvas, series)
+        places = [(_place(x, *picture.x_limits, canvas.columns), text) for x, text in x_ticks]
+        names = {"", "foreground", "rule", *(series.color for series in picture.series)}
+        styles = {name: palette.style(self.app, name or "foreground") for name in names}
+        rows = [*self._body(canvas, left), _axis_row(canvas.columns, left, walls, {place for place, _ in places})]
+        if x_ticks:
+            label_row = _label_row([(left + place, text) for place, text in places], width)
+            rows.append([(letter, "") for letter in label_row])
+        return [strip(row, styles) for row in rows[:height]]
 
-    def _add(self, plot: Plot, series: Series) -> None:
-        marker = series.marker or self._marker
-        color = palette.plot_color(self.app, series.color)
+    def _body(self, canvas: Canvas, left: int) -> list[list[tuple[str, str]]]:
+        labels = {_place(y, *self._picture.y_limits, canvas.rows): text for y, text in self._picture.y_ticks}
+        found = []
+        for row in reversed(range(canvas.rows)):
+            label = f"{labels[row]:>{left - 1}}┤" if row in labels else f"{'':{left - 1}}│"
+            found.append([*((letter, "") for letter in label), *canvas.cells(row)])
+        return found
+
+    def _add(self, canvas: Canvas, series: Series) -> None:
+        (x_low, x_high), (y_low, y_high) = self._picture.x_limits, self._picture.y_limits
+        x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
         for xs, ys in _pieces(series, self._picture):
-            draw = plot.plot if series.is_line and len(xs) > 1 else plot.scatter
-            draw(xs, ys, marker=marker, color=color)
+            if series.marker:
+                for x, y in zip(xs, ys, strict=True):
+                    column, row = _place(x, x_low, x_high, canvas.columns), _place(y, y_low, y_high, canvas.rows)
+                    canvas.letter(column, row, series.marker, series.color)
+                continue
+            points = [((x - x_low) / x_span, (y - y_low) / y_span) for x, y in zip(xs, ys, strict=True)]
+            canvas.line(points, series.color, joined=series.is_line)
+
+
+def _axis_row(columns: int, left: int, walls: set[int], ticks: set[int]) -> list[tuple[str, str]]:
+    signs = ["┴" if place in walls else "┬" if place in ticks else "─" for place in range(columns)]
+    return [(letter, "") for letter in " " * (left - 1) + "└" + "".join(signs)]
 
 
 def _place(value: float, low: float, high: float, cells: int) -> int:
-    # The rounding of plotext 5.3.2, so that what is computed here is the cell that it draws.
+    """Tell in which of so many cells a value lies: the first one holds the low limit, the last one the high one."""
     return math.floor(round(0.5 + (cells - 1) * (value - low) / (high - low), 8)) if high > low else 0
 
 
@@ -232,7 +238,7 @@ def _fitting(picture: Picture, width: int) -> list[tuple[float, str]]:
 
 
 def _pieces(series: Series, picture: Picture) -> list[tuple[list[float], list[float]]]:
-    """Split a curve where it has gaps; plotext raises on what is not finite, and draws beside the canvas."""
+    """Split a curve where it has gaps or leaves the axis; what is higher or lower lies on the edge."""
     (x_low, x_high), (y_low, y_high) = picture.x_limits, picture.y_limits
     pieces: list[tuple[list[float], list[float]]] = [([], [])]
     for x, y in zip(series.xs, series.ys, strict=True):

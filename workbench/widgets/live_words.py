@@ -19,8 +19,8 @@ def head(app: App[object], row: Row, now_s: float, width: int) -> Text:
         parts[0] = f"{glyph} {row.activity}"
     end_s = now_s if row.is_running else row.ended_s or row.updated_s
     if row.started_s is not None and end_s is not None:
-        parts.append(f"{words.duration(end_s - row.started_s)} elapsed" if row.is_running else
-                     f"took {words.duration(end_s - row.started_s)}")  # fmt: skip
+        seconds = end_s - row.started_s
+        parts.append(f"{_minutes(seconds)} elapsed" if row.is_running else f"took {words.duration(seconds)}")
     if row.device:
         parts.append(row.device)
     right = "  ".join(parts)
@@ -28,6 +28,12 @@ def head(app: App[object], row: Row, now_s: float, width: int) -> Text:
     text = Text.assemble(" ", text, "   ", no_wrap=True)
     text.append(parts[0], style=palette.style(app, "error" if row.problem else color, bold=True))
     return text.append("".join(f"  {part}" for part in parts[1:]), style="not bold dim")
+
+
+def _minutes(seconds: float) -> str:
+    """Write how long something has gone on, without a part that changes every second."""
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def numbers(row: Row, state: RunState | None, now_s: float) -> str:

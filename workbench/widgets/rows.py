@@ -78,9 +78,18 @@ def difference(old: Strip, new: Strip) -> tuple[int, int]:
     if len(before) != old.cell_length or len(after) != new.cell_length or len(before) != len(after):
         # A letter that takes two cells shifts what follows.
         return (0, 0) if old == new else (0, max(old.cell_length, new.cell_length))
-    places = [place for place, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    places = [place for place, (a, b) in enumerate(zip(before, after, strict=True)) if a != b and not _blank(a, b)]
     return (places[0], places[-1] + 1) if places else (0, 0)
 
 
 def _cells(strip: Strip) -> Iterator[tuple[str, Style | None]]:
     return ((letter, segment.style) for segment in strip for letter in segment.text)
+
+
+def _blank(one: tuple[str, Style | None], other: tuple[str, Style | None]) -> bool:
+    """Tell whether two cells look the same whatever the colour of their letters would be."""
+    if one[0] != " " or other[0] != " ":
+        return False
+    first, second = one[1] or Style.null(), other[1] or Style.null()
+    grounds = (first.bgcolor, first.reverse, first.underline), (second.bgcolor, second.reverse, second.underline)
+    return grounds[0] == grounds[1]

@@ -44,12 +44,20 @@ def _left(row: Row, now_s: float) -> list[tuple[str, str]]:
         return [(f"no news for {words.duration(now_s - row.updated_s)}", "warning")]
     if row.stage_ends_s is None or row.ends_s is None:
         return [("time left not known yet", "dim")]
-    stage = words.duration(details.left_s(row.stage_ends_s, now_s))
+    stage = words.duration(_rough(details.left_s(row.stage_ends_s, now_s)))
     found = [(f"{stage} left", "bold")]
     if any(step.status == "pending" for step in row.steps):
-        found.append((f" of {words.duration(details.left_s(row.ends_s, now_s))}", "bold"))
+        found.append((f" of {words.duration(_rough(details.left_s(row.ends_s, now_s)))}", "bold"))
     # On the minute, so that it does not move with every event.
     return [*found, (f", done {clock(row.ends_s, now_s)}", "dim")]
+
+
+def _rough(seconds: float | None) -> float | None:
+    """Round an estimate to what it is worth, so that it does not move every second."""
+    if seconds is None or seconds < 60:
+        return seconds
+    unit = 10 if seconds < 600 else 60
+    return round(seconds / unit) * unit
 
 
 def clock(time_s: float, now_s: float) -> str:
