@@ -72,7 +72,7 @@ class Line(Rows):
 
 def difference(old: Strip, new: Strip) -> tuple[int, int]:
     """Tell between which cells two rows differ: the first, and the one after the last; equal where they do not."""
-    if old is new:
+    if old is new or old == new:
         return 0, 0
     before, after = list(_cells(old)), list(_cells(new))
     if len(before) != old.cell_length or len(after) != new.cell_length or len(before) != len(after):
