@@ -10,7 +10,7 @@ from textual.geometry import Region
 from tests.workbench.conftest import until
 from workbench.themes import calm
 from workbench.widgets.canvas import Canvas
-from workbench.widgets.chart import Chart, Picture, Series, linear_ticks, log_ticks, nice_limits
+from workbench.widgets.chart import Chart, Picture, Series, log_ticks, nice_limits
 from workbench.widgets.rows import difference
 
 
