@@ -3,12 +3,15 @@
 import string
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from pipeline.errors import ExportError
 from pipeline.options import quoted, suggest
-from pipeline.runs.rows import Row
+
+if TYPE_CHECKING:
+    from pipeline.runs.rows import Row
 
 DEFAULT = "{id}"
 """The run's id, which is unique."""
@@ -23,7 +26,7 @@ class Field(Struct, frozen=True, kw_only=True):
 
     help: str
     """What it is, in one phrase."""
-    value: Callable[[Row], str]
+    value: "Callable[[Row], str]"
 
 
 fields: dict[str, Field] = {
@@ -60,7 +63,7 @@ def check(template: str) -> None:
             raise ExportError(f"the field {{{field}}} takes no ':' and no '!'; write {{{field}}}.")
 
 
-def names(template: str, rows: Sequence[Row]) -> list[str]:
+def names(template: str, rows: "Sequence[Row]") -> list[str]:
     """Name the folder of each run; runs of one name get the last four letters of their ids, too.
 
     Raises:
@@ -86,6 +89,6 @@ def safe(text: str) -> str:
     return "".join(letters).lstrip(".-").rstrip(". ")
 
 
-def _name(template: str, row: Row) -> str:
+def _name(template: str, row: "Row") -> str:
     filled = safe(template.format(**{name: safe(field.value(row)) for name, field in fields.items()}))
     return filled.encode()[:LONGEST].decode(errors="ignore") or row.id
