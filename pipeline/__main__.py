@@ -112,7 +112,7 @@ def _export(arguments: argparse.Namespace) -> int:
     write = _records()
     _leave_when_left()
     # A training or a timing on this machine comes first.
-    os.nice(10)
+    os.nice(5)
     from pipeline.errors import PipelineError
     from pipeline.exports import _folder
     from pipeline.runs.export import Answer

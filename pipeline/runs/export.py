@@ -25,9 +25,12 @@ from msgspec import Struct
 from pipeline import catalog, errors
 from pipeline.errors import ExportError
 from pipeline.options import quoted
+from pipeline.runs.process import training_environment
 from pipeline.runs.state import RunState, Status
 from pipeline.runs.store import Run
 
+Interrupt = Callable[[], None]
+"""Called again and again while an export goes on; whatever it raises cancels it."""
 PATIENCE_S = 5.0
 """Seconds that a cancelled process has to remove what it wrote, before it is killed."""
 
@@ -64,7 +67,7 @@ class Check(Struct, frozen=True, kw_only=True):
     def short(self) -> str:
         """Say it in one line."""
         equal = round(self.agreement * self.samples)
-        before = "" if self.lowered else ", weights before lowering"
+        before = "" if self.lowered else " (before lowering)"
         return f"opened again: {equal:,} of {self.samples:,} predictions equal{before}"
 
 
@@ -173,7 +176,7 @@ def export(
     *,
     name: str | None = None,
     progress: Callable[[Progress], None] | None = None,
-    interrupt: Callable[[], None] | None = None,
+    interrupt: Interrupt | None = None,
 ) -> Exported:
     """Make ``folder/name``: ``recipe.toml``, ``report.json``, ``README.md``, the files of each format and checksums.
 
@@ -206,8 +209,9 @@ def export(
         try:
             # In a session of its own, a Ctrl-C in the terminal reaches it through us alone.
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
-            )
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
+                env=training_environment | os.environ,
+            )  # fmt: skip
         except OSError as error:
             raise ExportError(f"the process that exports cannot be started: {error.strerror}.") from error
         try:
@@ -233,7 +237,7 @@ _records = msgspec.json.Decoder(Progress | Answer)
 def _listen(
     process: "subprocess.Popen[bytes]",
     progress: Callable[[Progress], None] | None,
-    interrupt: Callable[[], None] | None,
+    interrupt: Interrupt | None,
 ) -> Answer | None:
     """Hand on what the process says; gives its answer, None when it ended without one."""
     answer = None
@@ -247,7 +251,7 @@ def _listen(
     return answer
 
 
-def _lines(process: "subprocess.Popen[bytes]", interrupt: Callable[[], None] | None) -> Iterator[bytes]:
+def _lines(process: "subprocess.Popen[bytes]", interrupt: Interrupt | None) -> Iterator[bytes]:
     """Read whole lines until the process ends."""
     assert process.stdout is not None
     rest = b""
