@@ -10,8 +10,9 @@ from msgspec import Struct
 from pipeline import options
 from pipeline.errors import ExportError, PipelineError
 from pipeline.runs import wording
-from pipeline.runs.export import Check, Exported, Progress, Written
+from pipeline.runs.export import Check, Estimate, Exported, Progress, Written, available, estimate
 from pipeline.runs.rows import Row
+from pipeline.runs.store import Run
 
 steps = {
     "writing": (">", "writing"),
@@ -66,6 +67,15 @@ class Place(Struct, frozen=True, kw_only=True):
     """Names that something there bears already."""
     problem: str = ""
     """Why nothing can be written there, in one sentence; empty where it can."""
+
+
+def sizes(run: Run) -> dict[str, Estimate | None]:
+    """Tell what each format would take that the run can be exported to; reads the run, so call it in a thread."""
+    try:
+        state = run.state()
+    except (PipelineError, OSError):
+        return {}
+    return {name: estimate(state, name) for name in available(state)}
 
 
 def look(folder: Path, names: Sequence[str]) -> Place:

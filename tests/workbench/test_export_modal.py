@@ -1,4 +1,5 @@
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ async def opened(app, pilot, runs=1, left_out=ONE) -> ExportModal:
     await until(pilot, lambda: app.shelf.rows and len(app.shelf.rows) == runs)
     app.shelf.marked = set(app.shelf.rows) if runs > 1 else set()
     app.action_export()
-    await until(pilot, lambda: isinstance(app.screen, ExportModal) and app.screen._states is not None)
+    await until(pilot, lambda: isinstance(app.screen, ExportModal) and app.screen._sizes is not None)
     await until(pilot, lambda: "GiB free" in screen_text(app))
     return app.screen
 
@@ -180,6 +181,21 @@ async def test_escape_asks_once_and_a_cancelled_export_leaves_nothing(app, store
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is form)
         await until(pilot, lambda: "[x] torch" in screen_text(app))
+
+
+async def test_leaving_the_workbench_ends_an_export_and_leaves_nothing(app, store, tmp_path):
+    recorded.finished(store)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot, left_out=["onnx", "checkpoint", "openvino", "state_dict"])
+        await pilot.press("e")
+        await until(pilot, lambda: "writing" in screen_text(app))
+        (hidden,) = (tmp_path / "exports").iterdir()
+        app.exit()
+    deadline_s = time.monotonic() + 20
+    while hidden.exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    assert list((tmp_path / "exports").iterdir()) == []
 
 
 async def test_a_failure_is_one_sentence_and_the_choices_can_be_changed(app, store):

@@ -19,9 +19,9 @@ from textual.worker import get_current_worker
 
 from pipeline import catalog
 from pipeline.errors import PipelineError
-from pipeline.runs import export, naming, wording
+from pipeline.runs import naming, wording
+from pipeline.runs.export import Estimate
 from pipeline.runs.rows import Row
-from pipeline.runs.state import RunState
 from workbench import exporting
 from workbench.exporting import Job, Place
 from workbench.modals.base import Modal
@@ -48,11 +48,11 @@ class ExportModal(Modal[None]):
     """Exports the marked runs, or the selected one."""
 
     class Read(Message):
-        """The runs were read: what files they have."""
+        """The runs were read: what each format of each would take; a format that a run lacks is absent."""
 
-        def __init__(self, states: dict[str, RunState]) -> None:
+        def __init__(self, sizes: dict[str, dict[str, Estimate | None]]) -> None:
             super().__init__()
-            self.states = states
+            self.sizes = sizes
 
     class Looked(Message):
         """The folder was looked at."""
@@ -89,7 +89,7 @@ class ExportModal(Modal[None]):
         Binding("e", "export", "export", id="export-now", tooltip="Write the files"),
         Binding("space", "choose", "choose", id="choose", tooltip="Choose the format, or leave it out"),
         Binding("a", "all", "all", id="all", tooltip="Choose all formats, or none"),
-        Binding("f", "browse", "folder", id="browse", tooltip="Look for the folder, or make one"),
+        Binding("f,f2", "browse", "folder", id="browse", tooltip="Look for the folder, or make one"),
     ]
 
     def __init__(self, rows: Sequence[Row], folder: Path) -> None:
@@ -97,7 +97,7 @@ class ExportModal(Modal[None]):
         self.rows = list(rows)
         """What is exported."""
         self._folder = folder
-        self._states: dict[str, RunState] | None = None
+        self._sizes: dict[str, dict[str, Estimate | None]] | None = None
         self._place = Place()
         self._names: list[str] = []
         self._formats = catalog.names("exports")
@@ -168,18 +168,12 @@ class ExportModal(Modal[None]):
 
     @work(thread=True, exit_on_error=False, group="read")
     def _read(self) -> None:
-        states = {}
-        for row in self.rows:
-            try:
-                states[row.id] = self.workbench.store.run(row.id).state()
-            except (PipelineError, OSError):
-                states[row.id] = RunState()
-        self.post_message(self.Read(states))
+        self.post_message(self.Read({row.id: exporting.sizes(self.workbench.store.run(row.id)) for row in self.rows}))
 
     @on(Read)
-    def take_states(self, event: Read) -> None:
+    def take_sizes(self, event: Read) -> None:
         """Draw sizes, and what cannot be exported."""
-        self._states = event.states
+        self._sizes = event.sizes
         self.show_formats()
 
     @on(Input.Changed)
@@ -299,9 +293,9 @@ class ExportModal(Modal[None]):
 
     def _able(self, name: str) -> list[Row]:
         """List the runs that can be exported to a format, as far as is known."""
-        if self._missing[name] or self._states is None:
+        if self._sizes is None:
             return [] if self._missing[name] else self.rows
-        return [row for row in self.rows if name in export.available(self._states[row.id])]
+        return [row for row in self.rows if name in self._sizes[row.id]]
 
     def _refusal(self, name: str) -> str:
         """Say what keeps runs from a format; empty where nothing does."""
@@ -315,15 +309,13 @@ class ExportModal(Modal[None]):
 
     def _sum(self, rows: Iterable[Row], formats: Iterable[str]) -> tuple[int, bool] | None:
         """Add up what formats of runs will take, and whether that is exact; None where nothing is known."""
-        if self._states is None:
+        if self._sizes is None:
             return None
-        formats = list(formats)
-        found = [
-            export.estimate(self._states[row.id], name) for row in rows for name in formats if row in self._able(name)
-        ]
-        known = [one for one in found if one is not None]
-        is_exact = len(known) == len(found) and all(one.is_exact for one in known)
-        return (sum(one.bytes for one in known), is_exact) if known else None
+        wanted = set(formats)
+        found = [size for row in rows for name, size in self._sizes[row.id].items() if name in wanted]
+        known = [size for size in found if size is not None]
+        is_exact = len(known) == len(found) and all(size.is_exact for size in known)
+        return (sum(size.bytes for size in known), is_exact) if known else None
 
     def _mib(self, rows: Iterable[Row], formats: Iterable[str]) -> str:
         size = self._sum(rows, formats)
@@ -374,16 +366,14 @@ class ExportModal(Modal[None]):
         if not self.chosen:
             problem = "Choose at least one format with space."
         self.query_one("#problem", Static).update(Content(problem))
-        if problem or self._states is None or len(self._names) != len(self.rows):
+        if problem or self._sizes is None or len(self._names) != len(self.rows):
             return
         from workbench.modals.exporting import ExportingModal
 
         folder = self.query_one("#folder", Input).value.strip()
         self._remember(folder)
         jobs = [
-            Job(
-                row=row, name=name, formats=tuple(f for f in self._formats if f in self.chosen and row in self._able(f))
-            )
+            Job(row=row, name=name, formats=tuple(f for f in self._sizes[row.id] if f in self.chosen))
             for row, name in zip(self.rows, self._names, strict=True)
         ]
         self.query_one(".dialog").display = False
