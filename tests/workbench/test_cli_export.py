@@ -1,13 +1,15 @@
 import json
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.runs.store import RunStore
 from tests.pipeline.exports import recorded
-from tests.workbench.commands import call, on_terminal, refusal, without_colours
+from tests.workbench.commands import COMMAND, call, on_terminal, refusal, without_colours
 
 
 @pytest.fixture
@@ -85,3 +87,22 @@ def test_the_checksums_can_be_checked_by_the_command_in_the_card(store, tmp_path
     command = (folder / "README.md").read_text().split("```sh\n")[1].split("\n```")[0]
     done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=True)
     assert "model.onnx: OK" in done.stdout
+
+
+def test_an_impatient_interrupt_leaves_nothing(store, tmp_path):
+    recorded.finished(store)
+    out = tmp_path / "out"
+    words = ["export", "last", "--to", str(out), "--store", str(store.folder)]
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline_s = time.monotonic() + 60
+        while not (out.is_dir() and any(out.iterdir())):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == (b"", b"")
+    while any(out.iterdir()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)

@@ -266,3 +266,27 @@ def test_a_folder_is_looked_at_without_being_made(tmp_path):
     assert found.free_bytes == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
     assert not exporting.look(tmp_path / "a" / "b", []).problem
     assert not (tmp_path / "a").exists()
+
+
+async def test_without_a_run_the_next_key_is_named(app, store):
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.shelf.rows == {})
+        app.action_export()
+        await until(pilot, lambda: "There is no run to export" in screen_text(app))
+
+
+async def test_only_finished_runs_are_exported_and_the_others_are_told(app, store):
+    lost = fakes.recipe_of("lost", "P")
+    fakes.add_run(store, lost, [fakes.started(lost)])
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.shelf.rows)
+        app.action_export()
+        await until(pilot, lambda: "lost is not finished" in screen_text(app))
+        finished = fakes.recipe_of("[red]x[/ 名前", "PQ")
+        fakes.add_run(store, finished, fakes.whole(finished))
+        await until(pilot, lambda: len(app.shelf.rows) == 2)
+        app.shelf.marked = set(app.shelf.rows)
+        app.action_export()
+        await until(pilot, lambda: isinstance(app.screen, ExportModal) and "[red]x[/ 名前" in screen_text(app))
+        assert [row.name for row in app.screen.rows] == ["[red]x[/ 名前"]
+        await until(pilot, lambda: "are left out" in screen_text(app))

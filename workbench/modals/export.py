@@ -1,6 +1,5 @@
 """Leave the files of finished runs in a folder: which runs, where, under which names, in which formats."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.suggester import Suggester
 from textual.widgets import Button, Input, OptionList, Static
 from textual.worker import get_current_worker
 
@@ -25,23 +23,13 @@ from pipeline.runs.rows import Row
 from workbench import exporting
 from workbench.exporting import Job, Place
 from workbench.modals.base import Modal
+from workbench.modals.folders import FolderModal, Folders
 from workbench.widgets import palette, words
 
 if TYPE_CHECKING:
     from workbench.host import Host
 
 FIELDS = "Fields: " + " ".join(f"{{{name}}}" for name in naming.fields)
-
-
-class Folders(Suggester):
-    """Completes the folder that is typed."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """Read the disk in a thread."""
-        return await asyncio.to_thread(exporting.complete, value)
 
 
 class ExportModal(Modal[None]):
@@ -163,6 +151,7 @@ class ExportModal(Modal[None]):
         in_all = " in all" if len(self.rows) > 1 else ""
         self.query_one("#head", Static).update(f"    {'format':<14}{'MiB' + in_all:>13}")
         self._show_runs()
+        self._show_preview()
         self._show_total()
         self._show_about()
 
@@ -179,7 +168,7 @@ class ExportModal(Modal[None]):
     @on(Input.Changed)
     def show_place(self) -> None:
         """Draw the names, and look at the folder."""
-        self.query_one("#problem", Static).update("")
+        self._complain("")
         try:
             self._names = naming.names(self.query_one("#name", Input).value, self.rows)
             folder = exporting.folder_of(self.query_one("#folder", Input).value)
@@ -335,12 +324,11 @@ class ExportModal(Modal[None]):
         self._chosen_changed()
 
     def _chosen_changed(self) -> None:
-        self.query_one("#problem", Static).update("")
+        self._complain("")
         self.show_formats()
 
     def action_browse(self) -> None:
         """Look for the folder in a tree."""
-        from workbench.modals.folders import FolderModal
 
         def take(folder: Path | None) -> None:
             if folder is not None:
@@ -365,7 +353,7 @@ class ExportModal(Modal[None]):
         problem = self._place.problem and f"{self._place.problem[0].upper()}{self._place.problem[1:]}"
         if not self.chosen:
             problem = "Choose at least one format with space."
-        self.query_one("#problem", Static).update(Content(problem))
+        self._complain(problem)
         if problem or self._sizes is None or len(self._names) != len(self.rows):
             return
         from workbench.modals.exporting import ExportingModal
@@ -378,6 +366,11 @@ class ExportModal(Modal[None]):
         ]
         self.query_one(".dialog").display = False
         self.app.push_screen(ExportingModal(jobs, exporting.folder_of(folder)), self._after)
+
+    def _complain(self, problem: str) -> None:
+        shown = self.query_one("#problem", Static)
+        shown.display = bool(problem)
+        shown.update(Content(problem))
 
     def _after(self, is_done: bool | None) -> None:
         """Close when files were written; else the choices can be changed."""

@@ -200,7 +200,7 @@ class ExportingModal(Modal[bool]):
                 text.append("\n   ok ", good)
                 text.append(f"{one.name:<22}{wording.bytes_of(one.bytes):>13}  ")
                 text.append(f"sha256 {one.sha256[:12]}", dim)
-            text.append(f"\n      {check.short}")
+            text.append(f"{'  ' if self.has_class('-wide') else chr(10) + ' ' * 6}{check.short}")
         return text
 
     def action_close(self) -> None:

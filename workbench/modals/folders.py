@@ -1,5 +1,6 @@
-"""Look for a folder in a tree, or make one."""
+"""Type a folder with completion, look for one in a tree, or make one."""
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -11,12 +12,24 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, Static
 from textual.worker import get_current_worker
 
 from workbench import exporting
 from workbench.exporting import Place
 from workbench.modals.base import Modal
+
+
+class Folders(Suggester):
+    """Completes the folder that is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Read the disk in a thread."""
+        return await asyncio.to_thread(exporting.complete, value)
 
 
 class FolderTree(DirectoryTree):
