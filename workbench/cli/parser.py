@@ -6,6 +6,7 @@ import re
 from typing import NoReturn
 
 from pipeline import catalog
+from pipeline.runs import naming
 from workbench.cli import exit_codes
 from workbench.locations import CONFIG_VARIABLE, STORE_VARIABLE
 
@@ -135,11 +136,17 @@ def _measure(parser: argparse.ArgumentParser) -> None:
 
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
-    parser.add_argument("--to", metavar="FOLDER", required=True, help="a folder named by the run's id is made here")
+    parser.add_argument("--to", metavar="FOLDER", required=True, help="each run gets a folder of its own here")
     parser.add_argument(
         "--format", metavar="FORMAT", action="append", dest="formats",
         help=f"{', '.join(catalog.names('exports'))}; may be given again; default: all that can be written",
     )  # fmt: skip
+    known = ", ".join(f"{{{name}}}" for name in naming.fields)
+    parser.add_argument(
+        "--name", metavar="TEMPLATE", default=naming.DEFAULT,
+        help=f"of each run's folder, with {known} (default: {naming.DEFAULT})",
+    )  # fmt: skip
+    _json(parser, "print files, checksums and checks as one JSON document; progress goes to stderr")
 
 
 def _frontier(parser: argparse.ArgumentParser) -> None:
