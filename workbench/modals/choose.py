@@ -37,7 +37,7 @@ class ChooseModal(Modal[str]):
 
     DEFAULT_CSS = """
     ChooseModal {
-        .dialog { height: auto; width: 86; }
+        .dialog { height: auto; }
         #body { height: auto; }
         OptionList {
             width: auto; max-width: 43; height: auto; max-height: 16;
@@ -67,6 +67,7 @@ class ChooseModal(Modal[str]):
         with VerticalScroll(classes="dialog", can_focus=False) as dialog:
             dialog.border_title = Content(self._title)
             dialog.border_subtitle = Content(self._hint)
+            dialog.styles.width = 110
             with Horizontal(id="body"):
                 yield OptionList(*(self._option(choice) for choice in self._choices))
                 with VerticalScroll(id="preview", can_focus=False):

@@ -56,5 +56,6 @@ def _choice(name: str, path: Path, badge: str) -> Choice:
     except OSError as error:
         return Choice(name=name, badge=badge, refused=f"{path} cannot be read: {error.strerror}.")
     problem = presets.problem(path)
-    text = f"{path if badge else 'Comes with the workbench.'}\n\n{text}"
+    if not problem:
+        text = f"{path if badge else 'Comes with the workbench.'}\n\n{text}"
     return Choice(name=name, badge=badge, about=text, remark=f"! {problem}" if problem else "")

@@ -112,13 +112,14 @@ class DraftScreen(WorkbenchScreen):
     def _draw(self) -> None:
         """Draw what may have changed: the title, the marks of the parts, the remarks below fields, the verdict."""
         star = " *" if self.draft.sheet.is_changed else ""
-        kept = "   ! a text with an error is kept: t shows it" if self.sheets.pending is not None else ""
+        is_kept = self.sheets.pending is not None and not self.has_class("-text")
+        kept = "   ! a text with an error is kept: t shows it" if is_kept else ""
         self.query_one("#origin", Static).update(Content(f"{self.draft.sheet.origin}{star}{kept}"))
         self.query_one(Outline).show(self.draft, self.place, data=self._data_words())
         self.query_one(Form).show_remarks()
         verdict = self.query_one(Verdict)
-        if isinstance(self._judged, Problem):
-            verdict.refuse(self._judged.text)
+        if self.sheets.pending is not None or isinstance(self._judged, Problem):
+            verdict.refuse(self._text_problem())
         elif self._judged is not None:
             verdict.accept(self._judged, self.plan)
 
@@ -179,8 +180,8 @@ class DraftScreen(WorkbenchScreen):
             return "What is typed becomes the recipe as soon as it is one."
         option = self.query_one(Form).option_of(self.focused)
         if isinstance(self.focused, Outline):
-            if self.shelf.rows is not None and not self.shelf.rows and not self.draft.sheet.is_changed:
-                return "First time? L launches this: a minute, no download. p lists more, enter changes it."
+            if self.shelf.rows is not None and not self.shelf.rows and self.draft.sheet.is_first:
+                return "First time? L launches this: a minute, no download. p lists more presets."
             on_stage = "J/K move   x remove   d double   " if self.part.kind == "stage" else ""
             return f"{on_stage}a adds a stage   E $EDITOR   U redo"
         if option is None:

@@ -6,10 +6,7 @@ from pathlib import Path
 from pipeline import editing, presets
 from pipeline.errors import PipelineError, RecipeError
 from workbench.memory import Memory
-from workbench.widgets.draft import Draft, Sheet
-
-FIRST = "quickstart"
-"""The preset with which a newcomer begins: it needs no download and takes a minute."""
+from workbench.widgets.draft import FIRST, Draft, Sheet
 
 
 class Sheets:
@@ -62,7 +59,7 @@ class Sheets:
         try:
             draft.take_text(text)
         except PipelineError as error:
-            self.pending, self.problem = text, str(error)
+            self.pending, self.problem = text, str(error).removeprefix("the text: ")
 
     def load(self, draft: Draft, name: str) -> None:
         """Begin with a preset; undo leads back. One that is broken is kept as text.

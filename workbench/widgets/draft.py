@@ -11,6 +11,10 @@ from pipeline.recipe import Recipe
 from workbench.widgets.parts import Part, dataset_part, parts_of
 
 
+FIRST = "quickstart"
+"""The preset with which a newcomer begins: it needs no download and takes a minute."""
+
+
 class Sheet(Struct, frozen=True, kw_only=True):
     """A draft at one moment: what undo goes back to, and what is remembered from one session to the next."""
 
@@ -27,6 +31,11 @@ class Sheet(Struct, frozen=True, kw_only=True):
     def is_changed(self) -> bool:
         """It differs from what was loaded or saved."""
         return self.text != self.base
+
+    @property
+    def is_first(self) -> bool:
+        """It is what a newcomer begins with, untouched."""
+        return self.origin == f"preset {FIRST}" and not self.is_changed
 
 
 class Problem(Struct, frozen=True, kw_only=True):
