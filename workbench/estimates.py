@@ -110,7 +110,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         if self.free_bytes is not None and self.free_bytes < max(LEAST_FREE_BYTES, 2 * (self.need_bytes or 0)):
             found.append(f"the disk of the store is nearly full: {space(self.free_bytes)} free; delete runs first.")
         if self.running:
-            found.append(f"{self.running[0]} goes on here; two at once slow each other: q queues.")
+            found.append(f"{self.running[0]} goes on here; two at once slow each other; better queue it.")
         return tuple(found)
 
 

@@ -402,3 +402,61 @@ def test_a_draft_that_fields_cannot_show_is_refused_in_one_sentence():
         with pytest.raises(Exception, match=r"\.$"):
             Draft.of(text, folder=Path.cwd())
     assert presets.problem(presets.find("smoke")) == ""
+
+
+async def test_what_is_reused_is_told_beside_its_stage(app, store, saved):
+    from pipeline.keys import stage_keys
+
+    ours = recipe.loads(MINE, source="x", folder=Path.cwd())
+    for key in stage_keys(ours)[:2]:
+        folder = store.stages_folder / key
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text("{}")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_mine(app, pilot, saved)
+        await until(pilot, lambda: "2 ep, reused" in screen_text(app))
+        assert "1 prune     sparsity 0.5, 20" in screen_text(app)
+        assert "2 of 3 reused, 40 epochs left" in screen_text(app)
+
+
+async def test_the_text_opens_at_the_part_under_the_cursor(app, saved):
+    async with app.run_test(size=(140, 40)) as pilot:
+        screen = await open_mine(app, pilot, saved)
+        await pilot.press("down", "down", "down", "down")
+        area = await open_text(app, pilot)
+        assert MINE.splitlines()[area.cursor_location[0]] == "[[stages]]"
+        assert area.cursor_location[0] > 12
+        screen.query_one(Outline).focus()
+        await pilot.press("up", "up")
+        await until(pilot, lambda: MINE.splitlines()[area.cursor_location[0]] == "[baseline]")
+
+
+async def test_typing_repaints_nothing_that_stays_the_same(app, saved, monkeypatch):
+    from textual.widgets import Static
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_mine(app, pilot, saved)
+        await until(pilot, lambda: screen.plan is not None)
+        await pilot.press("enter")
+        await type_into(app, pilot, "seed", "1")
+        updated, update = [], Static.update
+
+        def noted(self, *given, **further):
+            updated.append(self.id)
+            update(self, *given, **further)
+
+        monkeypatch.setattr(Static, "update", noted)
+        await pilot.press("2")
+        await until(pilot, lambda: screen.draft.recipe().seed == 12)
+        assert not {name for name in updated if name}
+
+
+async def test_a_store_that_may_only_be_read_takes_no_launch(app, saved):
+    import msgspec
+
+    app.settings = msgspec.structs.replace(app.settings, read_only=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        screen = await open_mine(app, pilot, saved)
+        await pilot.press("L")
+        await until(pilot, lambda: "Not launched" in screen_text(app))
+        assert app.screen is screen

@@ -67,7 +67,7 @@ class ChooseModal(Modal[str]):
         with VerticalScroll(classes="dialog", can_focus=False) as dialog:
             dialog.border_title = Content(self._title)
             dialog.border_subtitle = Content(self._hint)
-            dialog.styles.width = 110
+            dialog.styles.width = 86 if self.has_class("-short") else 110
             with Horizontal(id="body"):
                 yield OptionList(*(self._option(choice) for choice in self._choices))
                 with VerticalScroll(id="preview", can_focus=False):

@@ -10,6 +10,7 @@ from textual.events import DescendantFocus
 from textual.timer import Timer
 from textual.widgets import OptionList, Static
 
+from pipeline import editing
 from pipeline.recipe import Recipe
 from workbench.estimates import Estimator, Plan
 from workbench.screens import Entry
@@ -91,7 +92,7 @@ class DraftScreen(WorkbenchScreen):
     async def show_all(self, place: int | None = None) -> None:
         """Draw the draft, standing on a place of the outline."""
         place = self.place if place is None else place
-        self.query_one(Outline).show(self.draft, place)
+        self.query_one(Outline).show(self.draft, place, self._remarks())
         self._judge()
         await self.query_one(Form).show(self.part)
         self._hint()
@@ -114,8 +115,8 @@ class DraftScreen(WorkbenchScreen):
         star = " *" if self.draft.sheet.is_changed else ""
         is_kept = self.sheets.pending is not None and not self.has_class("-text")
         kept = "   ! a text with an error is kept: t shows it" if is_kept else ""
-        self.query_one("#origin", Static).update(Content(f"{self.draft.sheet.origin}{star}{kept}"))
-        self.query_one(Outline).show(self.draft, self.place, data=self._data_words())
+        self._write("#origin", f"{self.draft.sheet.origin}{star}{kept}")
+        self.query_one(Outline).show(self.draft, self.place, self._remarks())
         self.query_one(Form).show_remarks()
         verdict = self.query_one(Verdict)
         if self.sheets.pending is not None or isinstance(self._judged, Problem):
@@ -123,11 +124,18 @@ class DraftScreen(WorkbenchScreen):
         elif self._judged is not None:
             verdict.accept(self._judged, self.plan)
 
-    def _data_words(self) -> str:
+    def _remarks(self) -> dict[int, str]:
+        """Say of parts what the plan says of them, by their place; the plan may be of a moment ago."""
         plan, judged = self.plan, self._judged
-        if plan is None or not isinstance(judged, Recipe) or judged.dataset.name != plan.dataset:
-            return ""
-        return "downloaded first" if plan.will_download else "absent" if plan.absent else "here"
+        if plan is None or not isinstance(judged, Recipe):
+            return {}
+        found = {}
+        if judged.dataset.name == plan.dataset:
+            found[1] = "downloaded first" if plan.will_download else "absent" if plan.absent else "here"
+        entries = [entry for entry in plan.entries if entry.stage != "teacher"]
+        if [entry.stage for entry in entries[1:]] == [stage.name for stage in judged.stages]:
+            found |= {2 + place: "reused" for place, entry in enumerate(entries) if entry.is_reused}
+        return found
 
     def _estimate_soon(self) -> None:
         if self._settling is not None:
@@ -155,6 +163,8 @@ class DraftScreen(WorkbenchScreen):
         if form.part is not self.part:
             await form.show(self.part)
         self._hint()
+        for pane in self.query(RecipeText):
+            pane.show_line(self._line())
 
     @on(Form.Changed)
     def take_change(self, event: Form.Changed) -> None:
@@ -173,7 +183,12 @@ class DraftScreen(WorkbenchScreen):
 
     @on(DescendantFocus)
     def _hint(self) -> None:
-        self.query_one("#hint", Static).update(Content(self._hint_words()))
+        self._write("#hint", self._hint_words())
+
+    def _write(self, line: str, text: str) -> None:
+        shown = self.query_one(line, Static)
+        if str(shown.content) != text:
+            shown.update(Content(text))
 
     def _hint_words(self) -> str:
         if self.has_class("-text"):
@@ -195,7 +210,13 @@ class DraftScreen(WorkbenchScreen):
         self.add_class("-text")
         pane = self.query_one(RecipeText)
         pane.remark(self._text_problem())
-        pane.focus_text(self.sheets.line if line is None else line)
+        pane.focus_text(self._line() if line is None else line)
+
+    def _line(self) -> int | None:
+        """Give the line of the text that is wrong, else that of the part under the cursor."""
+        if self.sheets.pending is not None:
+            return self.sheets.line
+        return editing.line_of(self.draft.text, self.part.path) if self.part.path else None
 
     async def _show_form(self) -> None:
         if self.has_class("-text"):

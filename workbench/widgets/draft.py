@@ -10,7 +10,6 @@ from pipeline.errors import PipelineError, RecipeError
 from pipeline.recipe import Recipe
 from workbench.widgets.parts import Part, dataset_part, parts_of
 
-
 FIRST = "quickstart"
 """The preset with which a newcomer begins: it needs no download and takes a minute."""
 

@@ -74,8 +74,9 @@ class Form(VerticalScroll, can_focus=False):
             *((o.name, self.part.remark(o)) for o in self.part.options),
         ]:
             for line in self.query(f"#problem-{name or 'of-all'}").results(Static):
-                line.update(Content(text))
-                line.set_class(bool(text), "-shown")
+                if str(line.content) != text:
+                    line.update(Content(text))
+                    line.set_class(bool(text), "-shown")
 
     def _widgets(self, part: Part) -> Iterable[Widget]:
         yield _problem("of-all", part.told.get("", ""))

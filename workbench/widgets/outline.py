@@ -1,5 +1,6 @@
 """The parts of a draft as a list: what will happen, in order; stages are added, removed and moved here."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -38,16 +39,16 @@ class Outline(OptionList):
         Binding("k", "cursor_up", "up", id="up", show=False, tooltip="The part above"),
     ]
 
-    def show(self, draft: Draft, place: int, *, data: str = "") -> None:
+    def show(self, draft: Draft, place: int, remarks: Mapping[int, str]) -> None:
         """Write the lines that changed, standing on a place.
 
         Args:
             draft: what is composed.
             place: of the part under the cursor.
-            data: a word about the images, as ``here`` or ``absent``.
+            remarks: a word about parts, by their place, as ``absent`` or ``reused``.
         """
         width = max(20, (self.size.width or 40) - 3)
-        lines = [_line(draft, part, width, data if part.kind == "dataset" else "") for part in draft.parts]
+        lines = [_line(draft, part, width, remarks.get(at, "")) for at, part in enumerate(draft.parts)]
         with self.prevent(OptionList.OptionHighlighted):
             if len(lines) != self.option_count:
                 self.set_options([Option(line) for line in lines])

@@ -18,7 +18,7 @@ class RecipeText(Vertical):
     RecipeText { width: 1fr; }
     RecipeText #text-problem { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
     RecipeText #text-problem.-wrong { color: $text-error; }
-    RecipeText TextArea { border: none; padding: 0; height: 1fr; background: $background; }
+    RecipeText TextArea { border: none; padding: 0; height: 1fr; background: $background; scrollbar-size-vertical: 1; }
     RecipeText TextArea:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,7 +41,7 @@ class RecipeText(Vertical):
     def compose(self) -> ComposeResult:
         """Build the line and the text."""
         yield Static(id="text-problem", markup=False)
-        yield TextArea(self._first, show_line_numbers=True, compact=True, soft_wrap=False)
+        yield TextArea(self._first, show_line_numbers=True, compact=True, soft_wrap=True)
 
     @property
     def text(self) -> str:
@@ -55,6 +55,10 @@ class RecipeText(Vertical):
     def focus_text(self, line: int | None = None) -> None:
         """Go into the text, to a line counted from 1."""
         self._area.focus()
+        self.show_line(line)
+
+    def show_line(self, line: int | None) -> None:
+        """Stand on a line, counted from 1; None leaves the cursor where it is."""
         if line is not None:
             self._area.move_cursor((line - 1, 0), center=True)
 
@@ -67,8 +71,10 @@ class RecipeText(Vertical):
     def remark(self, problem: str) -> None:
         """Say what is wrong with the text; empty: it is a recipe."""
         line = self.query_one("#text-problem", Static)
-        line.set_class(bool(problem), "-wrong")
-        line.update(Content(f"! {problem}" if problem else "ok: a recipe; the form follows what is typed"))
+        text = f"! {problem}" if problem else "ok: a recipe; the form follows what is typed"
+        if str(line.content) != text:
+            line.set_class(bool(problem), "-wrong")
+            line.update(Content(text))
 
     @on(TextArea.Changed)
     def tell(self, event: TextArea.Changed) -> None:
