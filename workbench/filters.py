@@ -8,7 +8,7 @@ large or small. A run whose number is not known passes no comparison of it.
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -101,7 +101,7 @@ def _positive(word: str) -> Term:
     key, sign, value = compared.groups()
     column = named(key)
     if column is None:
-        raise FilterError(f"{word!r}: there is no {key!r}; {_near(key, columns)}")
+        raise FilterError(f"{word!r}: there is no {key!r}; {suggest(key.casefold(), columns)}")
     value = _plain(value)
     if not value:
         what = "a number" if column.is_number else "a word"
@@ -147,15 +147,10 @@ def _compared(column: Column, compare: Callable[[float, float], bool], wanted: f
 
 def _text(column: Column, sign: str, wanted: str, word: str) -> Term:
     if column.key == "state" and not any(wanted in state for state in _states):
-        raise FilterError(f"{word!r}: no state is called {wanted!r}; {_near(wanted, _states)}")
+        raise FilterError(f"{word!r}: no state is called {wanted!r}; {suggest(wanted, _states)}")
     if sign == ":":
         return lambda row: wanted in str(column.value(row)).casefold()
     if column.key == "tag" and sign in ("=", "==", "!="):
         return lambda row: (wanted in (tag.casefold() for tag in row.tags)) == (sign != "!=")
     compare = _operators[sign]
     return lambda row: compare(str(column.value(row)).casefold(), wanted)
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    """End a sentence about an unknown name: the nearest one alone, since a line has little room, else all."""
-    return suggest(name.casefold(), known).partition(" Known:")[0]

@@ -158,7 +158,7 @@ class RunActions(Host):
         self.push_screen(ConfirmModal(question, "\n".join(lines), yes="delete", no="keep"), delete)
 
     def _deleted(self, rows: Sequence[Row]) -> None:
-        self.shelf.deleted.append(tuple(row.id for row in rows))
+        self.shelf.deleted.append(tuple(rows))
         self.say(f"Deleted {_named(rows)}; u brings {'it' if len(rows) == 1 else 'them'} back.")
 
     def action_undo(self) -> None:
@@ -166,7 +166,7 @@ class RunActions(Host):
         if not self.shelf.deleted:
             self.say("Nothing was deleted since the workbench was opened.", is_error=True)
             return
-        rows = [Row(id=run_id, name=run_id) for run_id in self.shelf.deleted.pop()]
+        rows = self.shelf.deleted.pop()
         self._on_each(
             rows, lambda run: self.store.restore(run.id), lambda done: self.say(f"Brought back {_named(done)}.")
         )

@@ -92,8 +92,9 @@ def _facts(state: RunState, width: int) -> Iterator[Text]:
     from workbench.cli import numbers, reporting
 
     if state.baseline != Report() or state.deployed != Report():
-        lines = [*reporting.verdict(state), *(_drawn(table, width) for table in numbers.tables(state))]
-        yield _titled("numbers", "\n\n".join([*lines, *reporting.conditions(state)]))
+        tables = (_drawn(table, width) for table in numbers.tables(state))
+        parts = ["\n".join(reporting.verdict(state)), *tables, "\n".join(reporting.conditions(state))]
+        yield _titled("numbers", "\n\n".join(parts))
     if state.stages:
         yield _titled("stages", _drawn(reporting.stages(state), width))
     if state.notes:

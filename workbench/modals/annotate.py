@@ -74,7 +74,7 @@ class NoteModal(Modal[str]):
     """A text of several lines."""
 
     DEFAULT_CSS = """
-    NoteModal TextArea { height: 10; background: $panel; border: none; padding: 0; }
+    NoteModal TextArea { height: 10; background: $panel; }
     NoteModal #about { height: auto; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -94,7 +94,7 @@ class NoteModal(Modal[str]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Content(f"note of {_whose(self._rows)}")
             dialog.border_subtitle = "f2 save   esc back"
-            yield TextArea(self._note, soft_wrap=True, tab_behavior="focus", show_line_numbers=False)
+            yield TextArea(self._note, soft_wrap=True, tab_behavior="focus", compact=True)
             yield Static(id="about", markup=False)
 
     def on_mount(self) -> None:

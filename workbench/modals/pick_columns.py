@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import SelectionList
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
 
 from workbench.columns import columns
 from workbench.modals.base import Modal
@@ -28,11 +29,15 @@ class ColumnsModal(Modal[Wanted]):
     """A list of columns to tick; those that do not fit are dropped from the end."""
 
     DEFAULT_CSS = """
-    ColumnsModal SelectionList { height: auto; max-height: 16; border: none; background: $background; padding: 0; }
-    ColumnsModal SelectionList:focus { border: none; background-tint: transparent; }
+    ColumnsModal OptionList { height: auto; max-height: 16; border: none; background: $background; padding: 0; }
+    ColumnsModal OptionList:focus { border: none; background-tint: transparent; }
+    ColumnsModal OptionList > .option-list--option-highlighted {
+        background: $primary 35%; color: $foreground; text-style: bold;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,escape", "take", "done", id="take-columns", tooltip="Show these columns", priority=True),
+        Binding("space", "tick", "show", id="tick-column", tooltip="Show or hide this column", priority=True),
         Binding("o", "sort", "sort", id="sort-column", tooltip="Sort by this column"),
         Binding("J,shift+j", "move(1)", "later", id="later-column", tooltip="Move the column to the right"),
         Binding("K,shift+k", "move(-1)", "earlier", id="earlier-column", tooltip="Move the column to the left"),
@@ -55,13 +60,13 @@ class ColumnsModal(Modal[Wanted]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "columns"
             dialog.border_subtitle = Content("space show or hide   J/K move   o sort by   esc done")
-            yield SelectionList[str](*self._options(set(self._ticked)), compact=True)
+            yield OptionList(*(Option(self._prompt(key)) for key in self._order))
 
-    def _options(self, ticked: set[str]) -> list[tuple[Text, str, bool]]:
-        return [
-            (Text.assemble(f"{columns[key].title:<9}", (columns[key].help, "dim")), key, key in ticked)
-            for key in self._order
-        ]
+    def _prompt(self, key: str) -> Text:
+        tick = "x" if key in self._ticked else " "
+        text = Text.assemble(f"[{tick}] {columns[key].title:<9}", (columns[key].help, "dim"))
+        text.no_wrap, text.overflow = True, "ellipsis"
+        return text
 
     def on_mount(self) -> None:
         """Stand on the first line."""
@@ -69,8 +74,8 @@ class ColumnsModal(Modal[Wanted]):
         self._list.highlighted = 0
 
     @property
-    def _list(self) -> SelectionList[str]:
-        return self.query_one(SelectionList)
+    def _list(self) -> OptionList:
+        return self.query_one(OptionList)
 
     def action_take(self) -> None:
         """Give the ticked columns back."""
@@ -78,23 +83,28 @@ class ColumnsModal(Modal[Wanted]):
 
     def action_sort(self) -> None:
         """Give them back, to be sorted by the one under the cursor."""
-        if self._list.highlighted is not None:
-            self._give(self._order[self._list.highlighted])
+        self._give(self._order[self._list.highlighted or 0])
 
     def _give(self, order: str = "") -> None:
-        ticked = set(self._list.selected)
-        self.dismiss(Wanted(keys=tuple(key for key in self._order if key in ticked), order=order))
+        self.dismiss(Wanted(keys=tuple(key for key in self._order if key in self._ticked), order=order))
+
+    def action_tick(self) -> None:
+        """Show the column under the cursor, or hide it."""
+        at = self._list.highlighted or 0
+        key = self._order[at]
+        self._ticked = [k for k in self._ticked if k != key] if key in self._ticked else [*self._ticked, key]
+        self._list.replace_option_prompt_at_index(at, self._prompt(key))
 
     def action_move(self, places: int) -> None:
         """Move the column under the cursor."""
-        at = self._list.highlighted
-        if at is None or not 0 <= at + places < len(self._order):
+        at = self._list.highlighted or 0
+        other = at + places
+        if not 0 <= other < len(self._order):
             return
-        ticked = set(self._list.selected)
-        self._order.insert(at + places, self._order.pop(at))
-        self._list.clear_options()
-        self._list.add_options(self._options(ticked))
-        self._list.highlighted = at + places
+        self._order[at], self._order[other] = self._order[other], self._order[at]
+        for place in (at, other):
+            self._list.replace_option_prompt_at_index(place, self._prompt(self._order[place]))
+        self._list.highlighted = other
 
     def action_step(self, lines: int) -> None:
         """Step down or up."""

@@ -26,6 +26,11 @@ none_passes = """No run passes the filter.
 Press / to change it, or esc to see all runs."""
 
 
+def _more(keys: str, action: str, name: str, identity: str, tooltip: str) -> Binding:
+    """Bind keys that only the help shows."""
+    return Binding(keys, action, name, id=identity, show=False, tooltip=tooltip)
+
+
 class RunsScreen(WorkbenchScreen):
     """Runs: what do I have, what is going on?"""
 
@@ -52,27 +57,26 @@ class RunsScreen(WorkbenchScreen):
         Binding("e", "app.export", "export", id="export", tooltip="Export the marked runs, or this one"),
         Binding("c", "app.switch_mode('compare')", "compare", id="compare", tooltip="Set the marked runs side by side"),
         Binding("s", "app.stop", "stop", id="stop", tooltip="Stop: now, after this epoch, after this stage (asks)"),
-        Binding("r", "app.resume", "resume", id="resume", show=False, tooltip="Launch this recipe again; reuses what was trained"),
-        Binding("d", "app.delete", "delete", id="delete", show=False, tooltip="Put the marked runs into the trash (asks)"),
-        Binding("u", "app.undo", "undo", id="undo", show=False, tooltip="Bring back what was deleted last"),
-        Binding("i", "app.about", "about", id="about", show=False, tooltip="Everything about this run"),
-        Binding("o", "order", "order", id="order", show=False, tooltip="Sort by the next column, in the end by age"),
-        Binding("O,shift+o", "reverse", "reverse", id="reverse", show=False, tooltip="Turn the order round"),
-        Binding("C,shift+c", "columns", "columns", id="columns", show=False, tooltip="Choose, move and sort the columns"),
-        Binding("g", "group", "group", id="group", show=False, tooltip="Group by the next: backbone, dataset, tag, ..."),
-        Binding("z", "fold_all", "groups", id="fold-all", show=False, tooltip="Close all groups, or open them"),
-        Binding("a", "app.mark_all", "all", id="mark-all", show=False, tooltip="Mark all runs that pass the filter"),
-        Binding("A,shift+a", "app.mark_none", "none", id="mark-none", show=False, tooltip="Take all marks away"),
-        Binding("I,shift+i", "app.mark_invert", "invert", id="mark-invert", show=False, tooltip="Mark the others instead"),
-        Binding("V,shift+v", "mark_range", "range", id="mark-range", show=False,
-                tooltip="Mark everything from the last mark to here"),
-        Binding("shift+down", "mark_on(1)", "mark on", id="mark-down", show=False, tooltip="Mark this and the run below"),
-        Binding("shift+up", "mark_on(-1)", "mark on", id="mark-up", show=False, tooltip="Mark this and the run above"),
-        Binding("P,shift+p", "app.pin", "pin", id="pin", show=False, tooltip="Keep above the others, or let go"),
-        Binding("t", "app.tags", "tags", id="tags", show=False, tooltip="Words to find the marked runs by"),
-        Binding("N,shift+n", "app.note", "note", id="note", show=False, tooltip="A text to the marked runs"),
-        Binding("y", "app.copy", "copy", id="copy", show=False, tooltip="Copy what one needs of this run elsewhere"),
-        Binding("p", "presets", "preset", id="presets", show=False, tooltip="Compose from a preset"),
+        _more("r", "app.resume", "resume", "resume", "Launch this recipe again; reuses what was trained"),
+        _more("d", "app.delete", "delete", "delete", "Put the marked runs into the trash (asks)"),
+        _more("u", "app.undo", "undo", "undo", "Bring back what was deleted last"),
+        _more("i", "app.about", "about", "about", "Everything about this run"),
+        _more("o", "order", "order", "order", "Sort by the next column, in the end by age"),
+        _more("O,shift+o", "reverse", "reverse", "reverse", "Turn the order round"),
+        _more("C,shift+c", "columns", "columns", "columns", "Choose, move and sort the columns"),
+        _more("g", "group", "group", "group", "Group by the next: backbone, dataset, tag, ..."),
+        _more("z", "fold_all", "groups", "fold-all", "Close all groups, or open them"),
+        _more("a", "app.mark_all", "all", "mark-all", "Mark all runs that pass the filter"),
+        _more("A,shift+a", "app.mark_none", "none", "mark-none", "Take all marks away"),
+        _more("I,shift+i", "app.mark_invert", "invert", "mark-invert", "Mark the others"),
+        _more("V,shift+v", "mark_range", "range", "mark-range", "Mark everything from the last mark to here"),
+        _more("shift+down", "mark_on(1)", "mark on", "mark-down", "Mark this run and the next"),
+        _more("shift+up", "mark_on(-1)", "mark on", "mark-up", "Mark this run and the last"),
+        _more("P,shift+p", "app.pin", "pin", "pin", "Keep above the others, or let go"),
+        _more("t", "app.tags", "tags", "tags", "Words to find the marked runs by"),
+        _more("N,shift+n", "app.note", "note", "note", "A text to the marked runs"),
+        _more("y", "app.copy", "copy", "copy", "Copy what one needs of this run elsewhere"),
+        _more("p", "presets", "preset", "presets", "Compose from a preset"),
     ]  # fmt: skip
 
     def compose_body(self) -> ComposeResult:
@@ -153,11 +157,6 @@ class RunsScreen(WorkbenchScreen):
         self._shown = written
 
     # -- what the table and the filter say
-
-    @on(RunTable.Moved)
-    def select(self, event: RunTable.Moved) -> None:
-        """Make the run under the cursor the selected one."""
-        self.workbench.select(event.run_id)
 
     @on(RunTable.Opened)
     def watch_live(self) -> None:

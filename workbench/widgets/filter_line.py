@@ -14,7 +14,6 @@ from pipeline.errors import FilterError
 from workbench import filters
 from workbench.columns import columns
 from workbench.shelf import Shelf
-from workbench.widgets import words
 
 if TYPE_CHECKING:
     from workbench.app import Workbench
@@ -75,7 +74,8 @@ class FilterLine(Vertical):
         #filter-row { height: 1; }
         #filter-row > #slash { width: 2; color: $text-muted; }
         Input.-textual-compact { width: 1fr; background: $background; }
-        #in-sight { width: auto; max-width: 75%; height: 1; color: $text-muted; }
+        #in-sight { width: auto; max-width: 60; height: 1; color: $text-muted; }
+        &.-editing #in-sight { max-width: 30; }
         #filter-hint { display: none; height: auto; max-height: 2; color: $text-muted; }
         #filter-hint.-wrong { color: $text-error; }
         &.-editing #filter-hint { display: block; }
@@ -189,8 +189,6 @@ def in_sight(shelf: Shelf, dropped: int) -> str:
         parts.append(f"by {columns[shelf.order].key} {'↓' if shelf.is_reversed else '↑'}")
     elif shelf.is_reversed:
         parts.append("oldest first")
-    if shelf.grouping:
-        parts.append(f"grouped by {columns[shelf.grouping].title}")
     if dropped:
-        parts.append(f"{dropped} more column{'s' * (dropped != 1)}")
-    return words.cut("   ".join(parts), 70)
+        parts.append(f"+{dropped} column{'s' * (dropped != 1)}")
+    return "   ".join(parts)

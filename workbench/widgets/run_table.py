@@ -1,7 +1,7 @@
 """The table of runs: of thousands of lines only those in sight are written, and only those that differ are sent."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -16,6 +16,9 @@ from textual.strip import Strip
 from pipeline.runs.rows import Row
 from workbench.shelf import Group, Shelf
 from workbench.widgets.run_layout import GUTTER, GroupLine, Layout, Line, Pen, layout
+
+if TYPE_CHECKING:
+    from workbench.app import Workbench
 
 
 class RunTable(ScrollView, can_focus=True):
@@ -42,13 +45,6 @@ class RunTable(ScrollView, can_focus=True):
         Binding("left", "fold", "close", id="fold", show=False, tooltip="Close this group"),
         Binding("right", "unfold", "open", id="unfold", show=False, tooltip="Open this group"),
     ]
-
-    class Moved(Message):
-        """The cursor stands on another run."""
-
-        def __init__(self, run_id: str) -> None:
-            super().__init__()
-            self.run_id = run_id
 
     class Opened(Message):
         """A run is to be looked at."""
@@ -194,9 +190,10 @@ class RunTable(ScrollView, can_focus=True):
         if not self._lines:
             return
         self._cursor = max(0, min(place, len(self._lines) - 1))
+        # At once, not by a message: the next key may already be about this run.
+        cast("Workbench", self.app).select(_first(self._lines[self._cursor]).id)
         self._draw()
         self._keep_in_sight()
-        self.post_message(self.Moved(_first(self._lines[self._cursor]).id))
 
     def _place_of(self, run_id: str | None) -> int:
         """Find the line of a run: its own, else that of the group that hides it, else the cursor's."""
