@@ -12,7 +12,8 @@ MIB = 1024 * 1024
 rows = (
     Row(id="2026-11-02_a", name="pqd two", backbone="resnet18", dataset="cifar10",
         stages=("prune", "quantize", "distill"), status=Status.FINISHED, top1=94.12, points=-0.5,
-        size_bytes=int(1.5 * MIB), median_ms=1.2, tags=("int8", "paper"), created="2026-11-02 10:00", pinned=True, baseline_top1=94.62, note="best so far"),
+        size_bytes=int(1.5 * MIB), median_ms=1.2, tags=("int8", "paper"), created="2026-11-02 10:00", pinned=True,
+        baseline_top1=94.62, note="best so far"),
     Row(id="2026-10-01_b", name="pq", backbone="resnet18", dataset="cifar10", stages=("prune", "quantize"), top1=89.0,
         status=Status.FINISHED, points=-5.0, size_bytes=3 * MIB, median_ms=0.4, created="2026-10-01 09:00"),
     Row(id="2026-11-03_c", name="broken", backbone="vgg16_bn", dataset="digits", stages=("quantize",),

@@ -105,9 +105,9 @@ def _step_result(step: Step) -> tuple[str, str]:
 def outcome(row: Row, now_s: float) -> Text:
     """Say what matters most now: the failure, the problem, the time that is left, or how long it took."""
     if row.problem:
-        return Text(f"?? {row.problem}", style="bold")
+        return Text(words.clean(f"?? {row.problem}"), style="bold")
     if row.failure:
-        return Text(f"x {row.failure}", style="bold")
+        return Text(words.clean(f"x {row.failure}"), style="bold")
     if row.status is Status.LOST:
         return Text("!! Its process died without a word; log.txt in its folder may tell why.")
     if row.is_running:
@@ -146,11 +146,11 @@ def remarks(row: Row, first_note: str) -> Text:
         text.append("^ pinned   ")
     text.append("".join(f"#{tag} " for tag in row.tags), style="bold")
     if row.note.strip():
-        text.append(f"{'  ' if text.plain else ''}{row.note.strip().partition(chr(10))[0]}")
+        text.append(f"{'  ' if text.plain else ''}{words.clean(row.note.strip().partition(chr(10))[0])}")
     if row.note_count:
         more = f" (and {row.note_count - 1} more)" if row.note_count > 1 else ""
         text.append(
-            f"{'   ' if text.plain else ''}run notes: {first_note or row.note_count}{more if first_note else ''}"
+            f"{'   ' if text.plain else ''}run notes: {words.clean(first_note) or row.note_count}{more if first_note else ''}"
         )
     if not text.plain:
         text.append("i all about it   t tags   N note", style="dim")

@@ -125,7 +125,7 @@ class Pen:
         """Write a group: what its runs share, how many they are, the best top-1 below its column."""
         group, width = line.group, GUTTER + sum(of.widths) + of.gap * len(of.widths)
         count = f"{len(group.rows):,} run{'s' * (len(group.rows) != 1)}"
-        name = words.cut(_clean(group.name), max(8, width - 40))
+        name = words.cut(group.name, max(8, width - 40))
         text = f"{'>' if is_cursor else ' '}{'▾' if line.is_open else '▸'} {name}"
         found = [Segment(text, self.style("bold")), Segment(f"   {columns[key].title}, {count}", self.style("dim"))]
         if group.best_top1 is not None:
@@ -152,13 +152,8 @@ def state_words(row: Row, width: int) -> str:
 
 
 def _fitted(text: str, width: int, *, right: bool) -> str:
-    text = _clean(text)
+    text = words.clean(text)
     size = cell_len(text)
     if size > width:
         return set_cell_size(words.cut(text, width), width)
     return " " * (width - size) + text if right else text + " " * (width - size)
-
-
-def _clean(text: str) -> str:
-    """Replace what would steer the terminal instead of being shown on it."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -110,7 +110,7 @@ class RunTable(ScrollView, can_focus=True):
             self._built_from = built_from
             self._lines = _lines(shelf, self._folded)
             self._longest = max((cell_len(row.name) for row in (shelf.rows or {}).values()), default=0)
-            self.virtual_size = Size(self.size.width, len(self._lines) + 1)
+            self.virtual_size = Size(1, len(self._lines) + 1)
         self._cursor = self._place_of(shelf.selected)
         self._draw()
         self._keep_in_sight()

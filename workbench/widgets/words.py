@@ -114,9 +114,14 @@ _step_marks = {"pending": "·", "running": "▸"}
 
 def cut(text: str, width: int) -> str:
     """Shorten a text to a number of terminal cells, ending in an ellipsis."""
-    piece = Text(text.replace("\n", " "))
+    piece = Text(clean(text.replace("\n", " ")))
     piece.truncate(max(1, width), overflow="ellipsis")
     return piece.plain
+
+
+def clean(text: str) -> str:
+    """Replace what would steer the terminal instead of being shown on it."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def bar(share: float, width: int) -> str:
