@@ -61,14 +61,23 @@ class Shelf:
 
     def take(self, rows: Iterable[Row], *, is_complete: bool = True) -> None:
         """Put other rows on the shelf; marks of runs that are gone go, too."""
-        is_first = not self.rows
+        is_first, before = not self.rows, self._visible or []
         self.rows = {row.id: row for row in rows}
         self.is_complete = is_complete
         self.marked &= self.rows.keys()
         self._visible = self._groups = None
-        if self.selected not in self.rows and (is_first or self.selected is not None):
+        if is_first and self.selected not in self.rows:
             running_first = sorted(self.visible, key=lambda row: not row.is_running)
             self.select(running_first[0].id if running_first else None)
+        elif self.selected is not None and self.selected not in self.rows:
+            self.select(self._neighbour(before))
+
+    def _neighbour(self, before: list[Row]) -> str | None:
+        """Find the run that stood closest to the selected one, which is gone: below it, else above."""
+        ids = [row.id for row in before]
+        at = ids.index(self.selected) if self.selected in ids else 0
+        left = {row.id for row in self.visible}
+        return next((run_id for run_id in [*ids[at:], *reversed(ids[:at])] if run_id in left), None)
 
     def select(self, run_id: str | None) -> None:
         """Make a run the one that the screens are about."""

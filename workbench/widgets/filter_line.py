@@ -128,31 +128,36 @@ class FilterLine(Vertical):
 
     @on(Input.Changed)
     def filter(self, event: Input.Changed) -> None:
-        """Filter at each letter; while the text is wrong the last good filter stays in force."""
+        """Filter at each letter; while the text is wrong or a key is half written the last good filter stays."""
         event.stop()
-        shelf = self._workbench.shelf
-        if event.value == shelf.filter.text:
-            self._say(filters.hint(event.value))
-            return
-        try:
-            shelf.narrow(event.value)
-        except FilterError as error:
-            self._say(str(error), is_wrong=True)
-            return
-        self._say(filters.hint(event.value))
-        self.post_message(self.Changed())
+        before, hint = self._workbench.shelf.filter.text, filters.hint(event.value)
+        if event.value != before and self._narrow(event.value):
+            if hint and not self._workbench.shelf.visible:
+                # No run is called like the beginning of a key: its comparison is still to come.
+                self._narrow(before)
+            self._say(hint)
+        elif event.value == before:
+            self._say(hint)
 
     @on(Input.Submitted)
     def accept(self, event: Input.Submitted) -> None:
         """Keep the filter and leave the field; a wrong one stays to be mended."""
         event.stop()
-        text = event.value
-        if text != self._workbench.shelf.filter.text:
+        if not self._narrow(event.value):
             return
-        if text:
-            self.input.keep(text)
+        if event.value:
+            self.input.keep(event.value)
             self._workbench.memory.put("runs.filters", self.input.earlier)
         self.post_message(self.Left())
+
+    def _narrow(self, text: str) -> bool:
+        try:
+            self._workbench.shelf.narrow(text)
+        except FilterError as error:
+            self._say(str(error), is_wrong=True)
+            return False
+        self.post_message(self.Changed())
+        return True
 
     @on(FilterInput.Left)
     def leave(self, event: FilterInput.Left) -> None:
