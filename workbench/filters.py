@@ -81,8 +81,10 @@ def hint(text: str) -> str:
         return f"{column.help}{', in ' + ', '.join(column.units) if column.units else ''}"
     if not word:
         return 'top1>90  size<2MiB  tag:word  !failed  name  "two words"  pinned  a or b'
-    found = [key for key in (*columns, *_flags) if key.startswith(word) and key != word]
-    return "  ".join(found)
+    column = named(word)
+    if column is not None:
+        return f"{column.help}; go on with {'> < >= <= or =' if column.is_number else ': or ='}"
+    return "  ".join(key for key in (*columns, *_flags) if key.startswith(word) and key != word)
 
 
 def _term(token: str) -> Term:
