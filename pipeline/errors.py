@@ -13,6 +13,7 @@ PipelineError
 ├── ExportError            an export could not be written
 │   └── OutputMismatch     a written file does not compute what the trained network computes
 ├── MeasurementError       a number could not be measured
+├── FilterError            a filter of runs cannot be understood: which term, what is allowed
 └── RunStoreError
     ├── RunNotFound        no run of that id or name
     └── CorruptRun         a file of a run cannot be read: file, line, reason
@@ -72,6 +73,10 @@ class OutputMismatch(ExportError):
 
 class MeasurementError(PipelineError):
     """A number could not be measured."""
+
+
+class FilterError(PipelineError):
+    """A filter of runs cannot be understood; says which term and what is allowed."""
 
 
 class RunStoreError(PipelineError):

@@ -1,25 +1,51 @@
-"""The filter of the tables and plots of runs: ``top1>90 size<2 tag:int8 !failed``."""
+"""The filter of the tables and plots of runs: ``top1>90 size<2MiB tag:int8 !failed | pinned``.
 
+Terms side by side all have to hold; ``or`` (or ``|``) parts alternatives. A term is a comparison of a column
+(``workbench.columns``), ``key:text``, ``pinned``, or a word that is looked for in the name, the stages, the state, the
+backbone, the dataset and the tags. ``!`` in front turns a term round; double quotes hold words together. Letters may be
+large or small. A run whose number is not known passes no comparison of it.
+"""
+
+import operator
+import re
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
+from pipeline.errors import FilterError
+from pipeline.options import suggest
 from pipeline.runs.rows import Row
+from pipeline.runs.state import Status
+from workbench.columns import Column, columns, named
 
+__all__ = ["Filter", "FilterError", "hint", "parse"]
 
-class FilterError(ValueError):
-    """A filter cannot be understood; its text is one sentence for a person."""
+Term = Callable[[Row], bool]
+
+_token = re.compile(r'\||(?:[^\s"|]|"[^"]*")+|"[^"]*')
+_comparison = re.compile(r"([^\W\d]\w*)(>=|<=|!=|==|=|>|<|:)(.*)", re.DOTALL)
+_quantity = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([a-z%]*)")
+_operators: dict[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "=": operator.eq, "==": operator.eq,
+    "!=": operator.ne,
+}  # fmt: skip
+_searched = ("run", "stages", "state", "backbone", "dataset", "tag")
+_flags: dict[str, Term] = {"pinned": lambda row: row.pinned}
+_states = (*(status.value for status in Status), "unreadable")
 
 
 class Filter(Struct, frozen=True):
     """A filter that was understood."""
 
     text: str
-    terms: tuple[Callable[[Row], bool], ...] = ()
+    """As it was typed."""
+    alternatives: tuple[tuple[Term, ...], ...] = ((),)
+    """A run passes where all terms of one of them hold."""
 
     def matches(self, row: Row) -> bool:
-        """Tell whether a run passes all terms."""
-        return all(term(row) for term in self.terms)
+        """Tell whether a run passes."""
+        return any(all(term(row) for term in terms) for terms in self.alternatives)
 
 
 def parse(text: str) -> Filter:
@@ -28,8 +54,105 @@ def parse(text: str) -> Filter:
     Raises:
         FilterError: says which term, and what is allowed.
     """
-    return Filter(text, tuple(_names(word.casefold()) for word in text.split()))
+    if text.count('"') % 2:
+        raise FilterError(f"a quote is not closed: {text[text.rindex(chr(34)) :]}; end it with a double quote.")
+    alternatives: list[list[Term]] = [[]]
+    tokens = _token.findall(text)
+    for token in tokens:
+        if token == "|" or token.casefold() == "or":
+            alternatives.append([])
+        else:
+            alternatives[-1].append(_term(token))
+    if len(alternatives) > 1 and not all(alternatives):
+        raise FilterError("a term is missing beside 'or'; write one on both sides of it, as in: failed or lost.")
+    return Filter(text, tuple(tuple(terms) for terms in alternatives))
 
 
-def _names(word: str) -> Callable[[Row], bool]:
-    return lambda row: word in row.name.casefold()
+def hint(text: str) -> str:
+    """Say how the word at the end of a filter could go on: keys that begin so, or values that its key takes."""
+    word = re.split(r"[\s|]", text)[-1].lstrip("!").casefold()
+    compared = _comparison.fullmatch(word)
+    if compared is not None:
+        column = named(compared[1])
+        if column is None or compared[3]:
+            return ""
+        if column.key == "state":
+            return " ".join(_states)
+        return f"{column.help}{', in ' + ', '.join(column.units) if column.units else ''}"
+    if not word:
+        return 'top1>90  size<2MiB  tag:word  !failed  name  "two words"  pinned  a or b'
+    column = named(word)
+    if column is not None:
+        return f"{column.help}; go on with {'> < >= <= or =' if column.is_number else ': or ='}"
+    return "  ".join(key for key in (*columns, *_flags) if key.startswith(word) and key != word)
+
+
+def _term(token: str) -> Term:
+    bare = token.lstrip("!")
+    if not bare:
+        raise FilterError(f"{token!r} stands alone; write what has to be absent right after it, as in !failed.")
+    term = _positive(bare)
+    return (lambda row: not term(row)) if (len(token) - len(bare)) % 2 else term
+
+
+def _positive(word: str) -> Term:
+    compared = None if word.startswith('"') else _comparison.fullmatch(word)
+    if compared is None:
+        flag = _flags.get(word.casefold())
+        return flag or _containing(_plain(word))
+    key, sign, value = compared.groups()
+    column = named(key)
+    if column is None:
+        raise FilterError(f"{word!r}: there is no {key!r}; {suggest(key.casefold(), columns)}")
+    value = _plain(value)
+    if not value:
+        what = "a number" if column.is_number else "a word"
+        raise FilterError(f"{word!r} needs {what} after the {sign!r}.")
+    return _number(column, sign, value, word) if column.is_number else _text(column, sign, value, word)
+
+
+def _plain(text: str) -> str:
+    return text.replace('"', "").casefold()
+
+
+def _containing(word: str) -> Term:
+    values = [columns[key].value for key in _searched]
+    return lambda row: any(word in str(value(row)).casefold() for value in values)
+
+
+def _number(column: Column, sign: str, text: str, word: str) -> Term:
+    found = _quantity.fullmatch(text)
+    units = ", ".join(column.units)
+    allowed = f"a number{f', alone or with one of {units}' if units else ' without a unit'}"
+    if found is None:
+        raise FilterError(f"{word!r}: {text!r} is not a number; {column.key} takes {allowed}.")
+    if found[2] and found[2] not in column.units:
+        raise FilterError(f"{word!r}: {found[2]!r} is not a unit of {column.key}; it takes {allowed}.")
+    wanted = float(found[1]) * (column.units[found[2]] if found[2] else 1.0)
+    factor = column.units[found[2]] if found[2] else 1.0
+    wanted = float(found[1]) * factor
+    if sign in (">", "<", ">=", "<="):
+        return _compared(column, _operators[sign], wanted)
+    # What is read off the table is rounded: 94.1 stands for everything that is written so.
+    half = 0.5 * factor * 10.0 ** -len(found[1].partition(".")[2]) if "e" not in found[1] else 0.0
+    is_wanted = sign != "!="
+    return _compared(column, lambda value, other: (abs(value - other) <= half) == is_wanted, wanted)
+
+
+def _compared(column: Column, compare: Callable[[float, float], bool], wanted: float) -> Term:
+    def holds(row: Row) -> bool:
+        value = column.value(row)
+        return value is not None and not isinstance(value, str) and compare(value, wanted)
+
+    return holds
+
+
+def _text(column: Column, sign: str, wanted: str, word: str) -> Term:
+    if column.key == "state" and not any(wanted in state for state in _states):
+        raise FilterError(f"{word!r}: no state is called {wanted!r}; {suggest(wanted, _states)}")
+    if sign == ":":
+        return lambda row: wanted in str(column.value(row)).casefold()
+    if column.key == "tag" and sign in ("=", "==", "!="):
+        return lambda row: (wanted in (tag.casefold() for tag in row.tags)) == (sign != "!=")
+    compare = _operators[sign]
+    return lambda row: compare(str(column.value(row)).casefold(), wanted)

@@ -33,7 +33,7 @@ class Host(App[None]):
         """How often to look, what to draw with."""
         self.memory = Memory()
         """What is remembered of the view."""
-        self.shelf = Shelf()
+        self.shelf = Shelf(self.memory)
         """The runs, their filter, marks and selection."""
         self.details: dict[str, Detail] = {}
         """What is known of the runs of interest, by id."""
@@ -68,7 +68,7 @@ class Host(App[None]):
     def select(self, run_id: str | None) -> None:
         """Make a run the one that the screens are about."""
         if run_id != self.shelf.selected:
-            self.shelf.selected = run_id
+            self.shelf.select(run_id)
             self.shelf_changed.publish(None)
 
     def follow(self, interest: Interest) -> None:

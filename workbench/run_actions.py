@@ -3,23 +3,109 @@
 A screen binds a key to ``app.<action>``; the command palette finds the same actions.
 """
 
-from pipeline.runs import process
-from pipeline.runs.rows import Row
-from workbench.host import Host
-from workbench.modals.confirm import ConfirmModal
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
-CHANGING = frozenset({"stop", "delete"})
-"""Actions that change the store: switched off where it may only be read."""
+import msgspec
+from textual import work
+from textual.actions import parse
+from textual.dom import DOMNode
+
+from pipeline.errors import PipelineError
+from pipeline.recipe import Recipe
+from pipeline.runs import process
+from pipeline.runs.annotations import Annotations
+from pipeline.runs.rows import Row
+from pipeline.runs.store import Run
+from workbench.host import Host
+
+CHANGING = frozenset({"stop", "delete", "undo", "resume", "pin", "tags", "note", "launch"})
+"""Actions that change the store: refused where it may only be read (``Settings.read_only``)."""
 
 
 class RunActions(Host):
     """The part of the app that acts on runs."""
 
+    async def run_action(
+        self, action: str | tuple[str, str, tuple[object, ...]], default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:  # fmt: skip
+        """Perform an action, unless it would change a store that may only be read."""
+        name = parse(action)[1] if isinstance(action, str) else action[1]
+        if name in CHANGING and self.settings.read_only:
+            self.say(
+                f"This workbench only reads: nothing in the store is changed, so there is no {name}.", is_error=True
+            )
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    # -- marks
+
     def action_mark(self) -> None:
         """Mark the selected run, or take its mark away."""
         if self.shelf.selected is not None:
-            self.shelf.marked ^= {self.shelf.selected}
+            self.mark(self.shelf.marked ^ {self.shelf.selected})
+
+    def action_mark_all(self) -> None:
+        """Mark every run that passes the filter."""
+        self.mark(self.shelf.marked | {row.id for row in self.shelf.visible})
+
+    def action_mark_none(self) -> None:
+        """Take all marks away, those of hidden runs as well."""
+        self.mark(set())
+
+    def action_mark_invert(self) -> None:
+        """Mark the runs that pass the filter and are not marked, and no longer those that were."""
+        self.mark(self.shelf.marked ^ {row.id for row in self.shelf.visible})
+
+    def mark(self, run_ids: set[str]) -> None:
+        """Make these the marked runs."""
+        if run_ids != self.shelf.marked:
+            self.shelf.marked = run_ids
             self.shelf_changed.publish(None)
+
+    # -- notes of a person
+
+    def action_pin(self) -> None:
+        """Pin the chosen runs above the others; where all are pinned, let them go."""
+        rows = self.shelf.chosen
+        pinned = not all(row.pinned for row in rows)
+        self._annotate(rows, lambda known: msgspec.structs.replace(known, pinned=pinned))
+
+    def action_tags(self) -> None:
+        """Ask for the tags of the chosen runs."""
+        from workbench.modals.annotate import TagsModal
+
+        rows = self.shelf.chosen
+        if not rows:
+            return
+
+        def change(answer: tuple[frozenset[str], tuple[str, ...]] | None) -> None:
+            if answer is not None:
+                gone, wanted = answer
+                self._annotate(rows, lambda known: _tagged(known, gone, wanted))
+
+        known = Counter(tag for row in (self.shelf.rows or {}).values() for tag in row.tags)
+        self.push_screen(TagsModal(rows, known), change)
+
+    def action_note(self) -> None:
+        """Ask for the note of the chosen runs."""
+        from workbench.modals.annotate import NoteModal
+
+        rows = self.shelf.chosen
+        if not rows:
+            return
+
+        def change(text: str | None) -> None:
+            if text is not None:
+                self._annotate(rows, lambda known: msgspec.structs.replace(known, note=text))
+
+        self.push_screen(NoteModal(rows), change)
+
+    def _annotate(self, rows: Sequence[Row], change: Callable[[Annotations], Annotations]) -> None:
+        self._on_each(rows, lambda run: run.annotate(change(run.annotations())), lambda _: None)
+
+    # -- runs
 
     def action_export(self) -> None:
         """Export the chosen runs that are finished."""
@@ -27,40 +113,127 @@ class RunActions(Host):
 
         ExportModal.open(self)
 
+    def action_about(self) -> None:
+        """Show everything about the selected run."""
+        from workbench.modals.about_run import AboutRunModal
+
+        if self.shelf.current is not None:
+            self.push_screen(AboutRunModal(self.shelf.current))
+
     def action_stop(self) -> None:
-        """Ask, then stop the selected run at its next step."""
-        row = self.shelf.current
-        if row is None or not row.is_running:
+        """Ask when, then stop the chosen runs that go on."""
+        from workbench.modals.stop import StopModal, When
+
+        rows = [row for row in self.shelf.chosen if row.is_running]
+        if not rows:
             self.say("Only a run that goes on can be stopped.", is_error=True)
             return
 
-        def stop(answer: bool | None) -> None:
-            if answer:
-                with self.telling_errors():
-                    process.stop(self.store.run(row.id))
-                    self.say(f"{row.name} stops at its next step.")
+        def stop(when: When | None) -> None:
+            if when is not None:
+                last = {"now": "its next step", "epoch": "the end of its epoch", "stage": "the end of its stage"}[when]
+                tell = lambda done: self.say(f"{_named(done)} will stop at {last}.")  # noqa: E731
+                self._on_each(rows, lambda run: process.stop(run, when=when), tell)
 
-        detail = f"{row.name} ends at its next step.\nFinished stages stay in the store and are reused by later runs."
-        self.push_screen(ConfirmModal("stop this run?", detail, yes="stop", no="let it run"), stop)
+        self.push_screen(StopModal(rows), stop)
 
     def action_delete(self) -> None:
-        """Ask, then put the selected run into the trash."""
-        row = self.shelf.current
-        if row is None:
-            return
-        if row.is_running:
-            self.say(f"{row.name} is still going on; stop it first.", is_error=True)
+        """Ask, then put the chosen runs into the trash."""
+        from workbench.modals.confirm import ConfirmModal
+
+        rows = self.shelf.chosen
+        running = [row for row in rows if row.is_running]
+        if running:
+            self.say(f"{running[0].name} is still going on; stop it first.", is_error=True)
+        if not rows or running:
             return
 
         def delete(answer: bool | None) -> None:
             if answer:
-                self._delete(row)
+                self._on_each(rows, self.store.delete, self._deleted)
 
-        folder = self.store.run(row.id).folder
-        detail = f"{row.name}\n{folder}\nIt stays in the trash for a day. Stage results that other runs share stay."
-        self.push_screen(ConfirmModal("delete this run?", detail, yes="delete", no="keep"), delete)
+        lines = [f"{row.name}  {row.id}" for row in rows[:6]] + [f"and {len(rows) - 6} more"] * (len(rows) > 6)
+        lines.append("The trash keeps a run for a day; u brings it back. Stage results that other runs share stay.")
+        question = "delete this run?" if len(rows) == 1 else f"delete {len(rows)} runs?"
+        self.push_screen(ConfirmModal(question, "\n".join(lines), yes="delete", no="keep"), delete)
 
-    def _delete(self, row: Row) -> None:
-        with self.telling_errors():
-            self.store.delete(self.store.run(row.id))
+    def _deleted(self, rows: Sequence[Row]) -> None:
+        self.shelf.deleted.append(tuple(rows))
+        self.say(f"Deleted {_named(rows)}; u brings {'it' if len(rows) == 1 else 'them'} back.")
+
+    def action_undo(self) -> None:
+        """Bring back the runs that were deleted last."""
+        if not self.shelf.deleted:
+            self.say("Nothing was deleted since the workbench was opened.", is_error=True)
+            return
+        rows = self.shelf.deleted.pop()
+        self._on_each(
+            rows, lambda run: self.store.restore(run.id), lambda done: self.say(f"Brought back {_named(done)}.")
+        )
+
+    def action_resume(self) -> None:
+        """Launch the recipe of the selected run again, after showing what would be reused and what trained."""
+        row = self.shelf.current
+        if row is None:
+            return
+        if row.is_running:
+            self.say(f"{row.name} is still going on; there is nothing to resume.", is_error=True)
+            return
+        self._read_recipe(self.store.run(row.id))
+
+    @work(thread=True, exit_on_error=False, group="resume", exclusive=True)
+    def _read_recipe(self, run: Run) -> None:
+        try:
+            recipe = run.recipe()
+        except (PipelineError, OSError) as error:
+            self.call_from_thread(self.say, f"Not resumed: {error}", is_error=True)
+        else:
+            self.call_from_thread(self._ask_to_launch, recipe)
+
+    def _ask_to_launch(self, recipe: Recipe) -> None:
+        from workbench.modals.launch import LaunchModal
+
+        def launch(chosen: Recipe | None) -> None:
+            if chosen is not None:
+                self._launch_again(chosen)
+
+        self.push_screen(LaunchModal(recipe), launch)
+
+    @work(thread=True, exit_on_error=False, group="resume")
+    def _launch_again(self, recipe: Recipe) -> None:
+        try:
+            run = process.launch(self.store, recipe)
+        except PipelineError as error:
+            self.call_from_thread(self.say, f"Not launched: {error}", is_error=True)
+        else:
+            self.call_from_thread(self.watch_launched, run.id)
+
+    @work(thread=True, exit_on_error=False, group="actions")
+    def _on_each(
+        self, rows: Sequence[Row], change: Callable[[Run], object], done: Callable[[Sequence[Row]], None]
+    ) -> None:
+        """Change runs one after the other, in a thread; tell of those that were, and why the others were not."""
+        changed: list[Row] = []
+        problems: list[str] = []
+        for row in rows:
+            try:
+                change(self.store.run(row.id))
+            except (PipelineError, OSError) as error:
+                problems.append(str(error))
+            else:
+                changed.append(row)
         self.feed.look()
+        if changed:
+            self.call_from_thread(done, changed)
+        if problems:
+            more = f" And {len(problems) - 1} more like it." if len(problems) > 1 else ""
+            self.call_from_thread(self.say, f"{problems[0]}{more}", is_error=True)
+
+
+def _tagged(known: Annotations, gone: frozenset[str], wanted: Sequence[str]) -> Annotations:
+    kept = [tag for tag in known.tags if tag not in gone]
+    return msgspec.structs.replace(known, tags=tuple(dict.fromkeys([*kept, *wanted])))
+
+
+def _named(rows: Sequence[Row]) -> str:
+    return rows[0].name if len(rows) == 1 else f"{len(rows)} runs"

@@ -65,10 +65,26 @@ def test_the_list_is_newest_first_as_json_too(store, mixed):
     by_id = {row["id"]: row for row in rows}
     good = by_id[mixed["finished"]]
     assert (good["status"], good["top1"], good["size_bytes"], good["median_ms"]) == ("finished", 94.0, 250, 2.0)
-    assert good["error"] is None
+    assert (good["problem"], good["folder"]) == ("", str(store.folder / "runs" / mixed["finished"]))
     assert by_id[mixed["lost"]]["status"] == "lost"
-    assert by_id[mixed["cut"]]["status"] == "unreadable"
-    assert "is not an event" in by_id[mixed["cut"]]["error"]
+    assert "is not an event" in by_id[mixed["cut"]]["problem"]
+
+
+def test_the_list_takes_the_filter_of_the_app(store, mixed):
+    printed = call("list", "top1>90 !lost", "--store", store.folder).stdout
+    assert mixed["finished"] in printed
+    assert mixed["lost"] not in printed
+    rows = json.loads(call("list", "lost", "|", "unreadable", "--json", "--store", store.folder).stdout)
+    assert mixed["finished"] not in {row["id"] for row in rows}
+    assert mixed["lost"] in {row["id"] for row in rows}
+    none = call("list", "seed>5", "--store", store.folder).stdout
+    assert "none of 5 runs" in none
+    assert "passes the filter 'seed>5'" in none
+
+
+def test_a_wrong_filter_is_wrong_usage_in_one_sentence(store):
+    sentence = refusal("list", "tpo1>90", "--store", store.folder, code=2)
+    assert sentence.startswith("'tpo1>90': there is no 'tpo1'; did you mean 'top1'? Known: run, stages,")
 
 
 def test_a_run_at_work_shows_how_far_it_is(store):

@@ -46,7 +46,7 @@ async def test_every_screen_shows_runs_of_every_kind(app, store, size):
             await until(pilot, lambda words=words: words in screen_text(app), words)
         for key in "3421":
             await pilot.press(key)
-            for _ in app.views:
+            for _ in app.shelf.rows:
                 await pilot.press("right" if key in "34" else "down")
             await pilot.pause()
         assert isinstance(app.screen, RunsScreen)
@@ -96,59 +96,11 @@ async def test_help_lists_the_keys_of_the_screen_and_escape_closes_it(app):
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 
 
-async def test_the_strip_sets_a_finished_run_beside_its_baseline(app, store):
-    ours = fakes.recipe_of("pq", "PQ")
-    fakes.add_run(store, ours, fakes.whole(ours, top1=94.1, size_bytes=3_000_000, ms=1.2, reused=(0, 1)))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "baseline" in screen_text(app))
-        text = screen_text(app)
-        assert "tiny on digits, seed 0" in text
-        for words in ("94.1", "-0.5", "2.86", "1.20", "94.6", "41.96", "5.30", "4.4x", "14.7x", "reused"):
-            assert words in text, words
-
-
-async def test_a_failure_says_its_reason(app, store):
-    ours = fakes.recipe_of("bad", "P")
-    fakes.add_run(store, ours, [fakes.started(ours), e.RunFailed(reason="The loss became nan at step 61.")])
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "The loss became nan at step 61." in screen_text(app))
-
-
-async def test_delete_asks_and_removes_only_a_run_that_is_over(app, store):
-    ours = fakes.recipe_of("old", "P")
-    fakes.add_run(store, ours, fakes.whole(ours))
-    with fakes.running(store, fakes.recipe_of("alive", "P"), []) as alive:
-        async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await until(pilot, lambda: app.selected == alive.id)
-            await pilot.press("d")
-            await until(pilot, lambda: "still going on" in screen_text(app))
-            app.selected = next(run.id for run in store.runs() if run.id != alive.id)
-            await pilot.press("d")
-            await until(pilot, lambda: "delete this run?" in screen_text(app))
-            await pilot.press("y")
-            await until(pilot, lambda: list(app.views) == [alive.id])
-    assert [run.id for run in store.runs()] == [alive.id]
-
-
-async def test_marked_runs_reach_the_export_dialog(app, store):
-    for name in ("one", "two", "three"):
-        ours = fakes.recipe_of(name, "PQ")
-        fakes.add_run(store, ours, fakes.whole(ours))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.views and len(app.views) == 3)
-        await pilot.press("space", "space")
-        assert len(app.marked) == 2
-        await pilot.press("e")
-        await until(pilot, lambda: isinstance(app.screen, ExportModal))
-        assert {view.id for view in app.screen.views} == app.marked
-        await until(pilot, lambda: "export 2 runs" in screen_text(app))
-
-
 async def test_an_export_that_fails_is_one_sentence_and_the_dialog_stays(app, store):
     ours = fakes.recipe_of("no-files", "PQ")
     fakes.add_run(store, ours, fakes.whole(ours))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.views)
+        await until(pilot, lambda: app.shelf.rows)
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportModal) and app.screen.focused is not None)
         await pilot.press("enter")
@@ -160,7 +112,7 @@ async def test_only_finished_runs_are_exported(app, store):
     ours = fakes.recipe_of("lost", "P")
     fakes.add_run(store, ours, [fakes.started(ours)])
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await until(pilot, lambda: app.views)
+        await until(pilot, lambda: app.shelf.rows)
         await pilot.press("e")
         await until(pilot, lambda: "Only a finished run" in screen_text(app))
 
@@ -194,7 +146,7 @@ async def test_every_screen_is_drawn_in_other_themes(app, store, theme):
     ours = fakes.recipe_of("pq", "PQ")
     fakes.add_run(store, ours, fakes.whole(ours))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.views)
+        await until(pilot, lambda: app.shelf.rows)
         for key in "1342":
             await pilot.press(key)
             app.theme = theme

@@ -38,6 +38,7 @@ BY_ERROR: dict[type[errors.PipelineError], int] = {
     errors.PluginError: USAGE,
     errors.DatasetError: USAGE,
     errors.CheckpointError: USAGE,
+    errors.FilterError: USAGE,
     errors.ExportError: TROUBLE,
     errors.MeasurementError: TROUBLE,
     errors.RunStoreError: TROUBLE,

@@ -1,12 +1,16 @@
-"""``list``: all runs of the store, newest first."""
+"""``list``: the runs of the store, newest first."""
 
 import argparse
-from typing import Any
+
+import msgspec
 
 from pipeline.errors import PipelineError
 from pipeline.runs import wording
-from pipeline.runs.store import Run, RunStore
-from workbench import locations
+from pipeline.runs.index import Index
+from pipeline.runs.rows import Row
+from pipeline.runs.state import Status
+from pipeline.runs.store import RunStore
+from workbench import filters, locations
 from workbench.cli import exit_codes, output
 from workbench.cli.numbers import CONTENDED
 
@@ -15,70 +19,72 @@ def main(arguments: argparse.Namespace) -> int:
     """Print a table, or a JSON list; a run that cannot be read stands there with the reason.
 
     Raises:
-        RunStoreError: the store cannot be read.
+        FilterError: the filter cannot be understood.
+        OSError: the store cannot be read.
     """
+    wanted = filters.parse(" ".join(arguments.filter))
     store = RunStore(locations.store_folder(arguments.store))
-    rows = [summary(run) for run in store.runs()]
+    index = Index(store)
+    index.look()
+    rows = [row for row in index.rows if wanted.matches(row)]
     if arguments.json:
-        output.document(rows)
+        output.document([{**msgspec.to_builtins(row), "folder": str(store.run(row.id).folder)} for row in rows])
         return exit_codes.DONE
     if not rows:
-        output.say(f"no runs in {str(store.folder)!r}. To launch one: pqd-workbench run smoke")
+        output.say(_nothing(store, wanted.text, len(index.rows)))
         return exit_codes.DONE
+    _print(rows)
+    for row in rows:
+        reason = _unreadable(store, row)
+        if reason:
+            output.say(f"{row.id}: {reason}")
+    return exit_codes.DONE
+
+
+def _nothing(store: RunStore, text: str, count: int) -> str:
+    if count:
+        return f"none of {count} runs in {str(store.folder)!r} passes the filter {text!r}."
+    return f"no runs in {str(store.folder)!r}. To launch one: pqd-workbench run smoke"
+
+
+def _print(rows: list[Row]) -> None:
     right = ("top-1 %", "points", "MiB", "ms")
     table = output.table("run", "stages", "status", *right, right=right, whole=("stages", "status"))
     for row in rows:
         table.add_row(
-            row["id"],
-            row["stages"] or wording.NOTHING,
-            row["status_words"],
-            wording.number(row["top1"], ".2f"),
-            row["points_words"],
-            wording.mib(row["size_bytes"], unit=False),
-            wording.milliseconds(row["median_ms"], unit=False) + ("!" if row["contended"] else ""),
+            row.id,
+            row.letters or wording.NOTHING,
+            _status(row),
+            wording.number(row.top1, ".2f"),
+            _points(row),
+            wording.mib(row.size_bytes, unit=False),
+            wording.milliseconds(row.median_ms, unit=False) + ("!" if row.contended else ""),
         )
     output.console().print(table)
     output.say("top-1 of the deployed file; points against its baseline, ± of the 95 % interval;")
     output.say("MiB of the checkpoint; median ms of a call.")
-    if any(row["contended"] for row in rows):
+    if any(row.contended for row in rows):
         output.say(CONTENDED)
-    for row in rows:
-        if row["error"] is not None:
-            output.say(f"{row['id']}: {row['error']}")
-    return exit_codes.DONE
 
 
-def summary(run: Run) -> dict[str, Any]:
-    """Give the numbers of a run in a flat record; ``error`` says why it cannot be read, else it is None."""
-    row: dict[str, Any] = dict.fromkeys(
-        (
-            "name", "top1", "top1_points", "top1_margin", "p_value", "size_bytes", "size_ratio", "median_ms", "runtime",
-            "contended", "started_s", "ended_s",
-        )
-    )  # fmt: skip
-    row |= {"id": run.id, "stages": "", "status": "unreadable", "status_words": "unreadable", "error": None}
-    row |= {"folder": str(run.folder), "points_words": wording.NOTHING}
+def _status(row: Row) -> str:
+    if row.problem:
+        return "unreadable"
+    is_running = row.status is Status.RUNNING
+    return f"{row.status.value} {100 * row.progress:.0f} %" if is_running else row.status.value
+
+
+def _points(row: Row) -> str:
+    margin = "" if row.points_margin is None else f" ± {row.points_margin:.2f}"
+    return f"{wording.number(row.points, '+.2f')}{margin}"
+
+
+def _unreadable(store: RunStore, row: Row) -> str:
+    """Say why a run, or its recipe alone, cannot be read; empty where it can."""
+    if row.problem or row.letters != "?":
+        return row.problem
     try:
-        recipe, state = run.recipe(), run.state()
+        store.run(row.id).recipe()
     except PipelineError as error:
-        return row | {"error": str(error)}
-    deployed, versus = state.deployed, state.deployed.versus(state.baseline)
-    fastest, paired = deployed.fastest, versus.paired
-    return row | {
-        "name": recipe.name,
-        "stages": recipe.letters,
-        "status": state.status.value,
-        "status_words": wording.status(state),
-        "top1": deployed.accuracy.top1 if deployed.accuracy else None,
-        "top1_points": versus.top1_points,
-        "top1_margin": paired.margin if paired else None,
-        "p_value": paired.p_value if paired else None,
-        "points_words": wording.points(versus.top1_points, paired),
-        "size_bytes": deployed.size.size_bytes if deployed.size else None,
-        "size_ratio": versus.size_ratio,
-        "median_ms": fastest.median_ms if fastest else None,
-        "runtime": fastest.runtime if fastest else None,
-        "contended": fastest.contended if fastest else None,
-        "started_s": state.started_s,
-        "ended_s": state.ended_s,
-    }
+        return str(error)
+    return ""

@@ -29,6 +29,8 @@ VERBS: dict[str, str] = {
 
 RUN_HELP = "an id, its beginning or ending, the name of a recipe (its newest run), or 'last'"
 
+FILTER_HELP = "only the runs that pass, as in 'top1>90 size<2MiB !failed' or 'tag:int8 | pinned'"
+
 
 class Parser(argparse.ArgumentParser):
     """Answers a wrong command line with one sentence."""
@@ -82,6 +84,7 @@ def _launched(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("filter", metavar="FILTER", nargs="*", help=FILTER_HELP)
     _json(parser)
 
 

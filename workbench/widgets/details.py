@@ -4,6 +4,7 @@ from rich.text import Text
 
 from pipeline.runs.rows import Row, Step
 from pipeline.runs.state import Status
+from pipeline.runs.wording import SIGNIFICANT
 from workbench.widgets import words
 
 
@@ -16,28 +17,69 @@ def head(row: Row, width: int) -> Text:
 
 
 def comparison(row: Row, *, short: bool = False) -> Text:
-    """Set the deployed network beside the baseline, three lines with one header."""
+    """Set the deployed network beside the baseline, lines of 42 cells with one header; with intervals of 95 %.
+
+    Args:
+        row: the run.
+        short: four lines; else two more with the conditions.
+    """
     text = Text(no_wrap=True)
-    text.append(f"{'':9}{'top1 %':>8}{'MiB':>9}{'ms':>9}\n", style="dim")
-    text.append(f"{'baseline':9}{_numbers(row.baseline_top1, row.baseline_bytes, row.baseline_ms)}\n", style="dim")
-    text.append(f"{'deployed':9}{_numbers(row.top1, row.size_bytes, row.median_ms)}\n", style="bold")
-    text.append(f"{'':9}{words.number(row.points, signed=True):>8}")
-    text.append(f"{_times(row.size_ratio):>9}{_times(row.speedup):>9}")
-    if row.runtime is not None and not short:
-        text.append(f"  {row.runtime}{', contended' if row.contended else ''}", style="dim")
+    text.append(f"{'':9}{'top1 %':>6}{'95 %':>12}{'MiB':>8}{'ms':>7}\n", style="dim")
+    text.append(f"{'baseline':9}{_numbers(row.baseline_top1, '', row.baseline_bytes, row.baseline_ms)}\n", style="dim")
+    text.append(f"{'deployed':9}{_numbers(row.top1, _interval(row), row.size_bytes, row.median_ms)}\n", style="bold")
+    text.append(f"{'':9}{words.number(row.points, signed=True):>6}{_margin(row):>12}")
+    text.append(f"{_times(row.size_ratio):>8}{_times(row.speedup):>7}")
+    if not short:
+        text.append(f"\n{conditions(row)}\n{extras(row)}", style="dim")
     return text
 
 
-def _numbers(top1: float | None, size_bytes: int | None, median_ms: float | None) -> str:
-    return f"{words.number(top1):>8}{words.mib(size_bytes):>9}{words.milliseconds(median_ms):>9}"
+def _numbers(top1: float | None, interval: str, size_bytes: int | None, median_ms: float | None) -> str:
+    return f"{words.number(top1):>6}{interval:>12}{words.mib(size_bytes):>8}{words.milliseconds(median_ms):>7}"
+
+
+def _interval(row: Row) -> str:
+    return "" if row.top1_low is None else f"{row.top1_low:.1f}..{words.number(row.top1_high)}"
+
+
+def _margin(row: Row) -> str:
+    if row.points_margin is None:
+        return ""
+    return f"±{row.points_margin:.1f}{'' if is_significant(row) else ' ns'}"
+
+
+def is_significant(row: Row) -> bool:
+    """Tell whether the top-1 is another than the baseline's, by what is on record of the paired comparison."""
+    if row.p_value is not None:
+        return row.p_value < SIGNIFICANT
+    return abs(row.points or 0.0) > (row.points_margin or 0.0)
 
 
 def _times(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.1f}x"
 
 
+def conditions(row: Row) -> str:
+    """Say under which conditions the latency was measured, and whether to trust it."""
+    if row.condition is None:
+        return ""
+    return f"latency in {row.condition}{'; not a quiet machine' if row.contended else ''}"
+
+
+def extras(row: Row) -> str:
+    """Name the numbers that have no column of their own."""
+    parts = []
+    if row.sparsity is not None:
+        parts.append(f"{row.sparsity:.1f} % zeros")
+    if row.agreement is not None:
+        parts.append(f"{100 * row.agreement:.2f} % as trained")
+    if row.of_roof is not None:
+        parts.append(f"{row.of_roof:.2f}x the roof")
+    return "   ".join(parts)
+
+
 def stages(row: Row, width: int) -> Text:
-    """Say what each stage gave: ``baseline 94.6 | prune 94.4 reused | quantize 12/20``; wrapped to the width."""
+    """Say what each stage gave: ``baseline 94.6 ok | prune 94.4 reused | quantize > 12/20``; wrapped to the width."""
     text = Text()
     for place, step in enumerate(row.steps):
         if place:
@@ -63,15 +105,17 @@ def _step_result(step: Step) -> tuple[str, str]:
 def outcome(row: Row, now_s: float) -> Text:
     """Say what matters most now: the failure, the problem, the time that is left, or how long it took."""
     if row.problem:
-        return Text(f"?? {row.problem}", style="bold")
+        return Text(words.clean(f"?? {row.problem}"), style="bold")
     if row.failure:
-        return Text(f"x {row.failure}", style="bold")
+        return Text(words.clean(f"x {row.failure}"), style="bold")
     if row.status is Status.LOST:
         return Text("!! Its process died without a word; log.txt in its folder may tell why.")
     if row.is_running:
         return Text(f"> {running_words(row, now_s)}")
     seconds = None if row.started_s is None or row.ended_s is None else row.ended_s - row.started_s
-    return Text("" if seconds is None else f"took {words.duration(seconds)}", style="dim")
+    parts = [f"took {words.duration(seconds)}"] if seconds is not None else []
+    parts += [row.device] if row.device else []
+    return Text(", ".join(parts), style="dim")
 
 
 def running_words(row: Row, now_s: float) -> str:
@@ -88,6 +132,29 @@ def running_words(row: Row, now_s: float) -> str:
     if row.device:
         parts.append(row.device)
     return ", ".join(parts)
+
+
+def remarks(row: Row, first_note: str) -> Text:
+    """Give what a person wrote, then what the run itself noted, in one line; the keys to write where there is nothing.
+
+    Args:
+        row: the run.
+        first_note: the first warning on record; empty where it is not known.
+    """
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if row.pinned:
+        text.append("^ pinned   ")
+    text.append("".join(f"#{tag} " for tag in row.tags), style="bold")
+    if row.note.strip():
+        text.append(f"{'  ' if text.plain else ''}{words.clean(row.note.strip().partition(chr(10))[0])}")
+    if row.note_count:
+        more = f" (and {row.note_count - 1} more)" if row.note_count > 1 else ""
+        text.append(
+            f"{'   ' if text.plain else ''}run notes: {words.clean(first_note) or row.note_count}{more if first_note else ''}"
+        )
+    if not text.plain:
+        text.append("i all about it   t tags   N note", style="dim")
+    return text
 
 
 def left_s(ends_s: float | None, now_s: float) -> float | None:

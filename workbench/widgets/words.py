@@ -96,11 +96,32 @@ def letters(row: Row) -> str:
     return " ".join(row.letters) if len(row.letters) <= 3 else row.letters
 
 
+def stage_marks(row: Row) -> str:
+    """Write the stages with how far each is: bare letters are done, ``P Q▸D·`` one at work and one to come.
+
+    Where no stage was done the letters wait, all of them; those of a run that ended early stay as they were.
+    """
+    steps = [step for step in row.steps if step.stage not in ("baseline", "teacher")]
+    if not steps:
+        return row.letters if row.letters == "?" else "".join(f"{letter}·" for letter in row.letters) or "base"
+    marked = [step.stage[:1].upper() + _step_marks.get(step.status, " ") for step in steps]
+    packed = marked if len(marked) <= 3 else [mark.strip() for mark in marked]
+    return "".join(packed).rstrip()
+
+
+_step_marks = {"pending": "·", "running": "▸"}
+
+
 def cut(text: str, width: int) -> str:
     """Shorten a text to a number of terminal cells, ending in an ellipsis."""
-    piece = Text(text.replace("\n", " "))
+    piece = Text(clean(text.replace("\n", " ")))
     piece.truncate(max(1, width), overflow="ellipsis")
     return piece.plain
+
+
+def clean(text: str) -> str:
+    """Replace what would steer the terminal instead of being shown on it."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def bar(share: float, width: int) -> str:

@@ -1,0 +1,72 @@
+"""When is a run to stop: now, after its epoch, or after its stage?"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from pipeline.runs.rows import Row
+from workbench.modals.base import Modal
+from workbench.widgets import words
+
+When = Literal["now", "epoch", "stage"]
+
+_ways: dict[When, str] = {
+    "now": "n  now, at the next step; the stage at work is given up",
+    "epoch": "e  after this epoch",
+    "stage": "a  after this stage, which is then reused by later runs",
+}
+
+
+class StopModal(Modal[When]):
+    """Three ways to stop, or none; none is the default."""
+
+    DEFAULT_CSS = """
+    StopModal Button { width: 100%; text-align: left; content-align: left middle; }
+    StopModal #ways { height: auto; margin: 1 0 0 0; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "stop('now')", "now", id="stop-now", tooltip="Stop at the next step"),
+        Binding("e", "stop('epoch')", "after epoch", id="stop-epoch", tooltip="Stop when this epoch has ended"),
+        Binding("a", "stop('stage')", "after stage", id="stop-stage", tooltip="Stop when this stage has ended"),
+        Binding("down,right", "app.focus_next", "next", id="next-way", show=False, tooltip="The next answer"),
+        Binding(
+            "up,left", "app.focus_previous", "previous", id="previous-way", show=False, tooltip="The answer before"
+        ),
+    ]
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        """Ask about runs that go on."""
+        super().__init__()
+        self._rows = rows
+
+    def compose(self) -> ComposeResult:
+        """Build the dialog."""
+        with Vertical(classes="dialog") as dialog:
+            many = len(self._rows) > 1
+            dialog.border_title = f"stop {len(self._rows)} runs?" if many else "stop this run?"
+            lines = [f"{row.name}  {words.status_words(row)}" for row in self._rows[:5]]
+            lines += [f"and {len(self._rows) - 5} more"] * (len(self._rows) > 5)
+            yield Static(Content("\n".join([*lines, "Finished stages stay in the store."])))
+            with Vertical(id="ways"):
+                for way, label in _ways.items():
+                    yield Button(Content(label), id=f"way-{way}", compact=True)
+                yield Button("esc  let it run" if not many else "esc  let them run", id="none", compact=True)
+
+    def on_mount(self) -> None:
+        """Stand on letting it run."""
+        self.query_one("#none").focus()
+
+    @on(Button.Pressed)
+    def answer(self, event: Button.Pressed) -> None:
+        """Take the answer of the pressed button."""
+        self.dismiss(next((way for way in _ways if event.button.id == f"way-{way}"), None))
+
+    def action_stop(self, way: When) -> None:
+        """Take the answer of a key."""
+        self.dismiss(way)
