@@ -2,8 +2,11 @@
 
     STORE/runs/ID/     recipe.toml environment.json events.jsonl log.txt run.lock summary.json artifacts/
                        annotations.json: what a person added
+                       queue, stop: a person's wishes, while the run is alive
     STORE/trash/ID/    a run that was deleted less than a day ago
     STORE/stages/KEY/  the trained result of one stage, shared by every run whose recipe begins alike
+    STORE/stages/KEY.partial   its training, interrupted: the next run that wants it goes on there
+    STORE/queue.json   how many runs go on at once; see ``pipeline.runs.queue``
     STORE/index.sqlite the rows of all runs; can be deleted at any time
     STORE/teachers/    answers of teachers, shared by every student that sees the same views
 
