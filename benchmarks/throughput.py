@@ -170,7 +170,10 @@ class Nobody:
     def progressed(self, step: int, metrics: Mapping[str, float]) -> None:
         """Take no note."""
 
-    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+    def began(self, epoch: int, step: int) -> None:
+        """Take no note."""
+
+    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float], make: object) -> None:
         """Take no note."""
 
     def noted(self, text: str) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ def main() -> int:
     measure = verbs.add_parser("measure", help="measure finished runs again; one JSON record a line")
     measure.add_argument("folders", type=Path, nargs="+")
     measure.add_argument("--wanted", default="{}", help="a record pipeline.remeasure.Wanted as JSON")
-    export = verbs.add_parser("export", help="leave a finished run in a folder; one JSON record at the end")
+    export = verbs.add_parser("export", help="leave a finished run in a folder; one JSON record a line")
     export.add_argument("run", type=Path)
     export.add_argument("--to", type=Path, required=True)
+    export.add_argument("--name", required=True, help="of the folder that is made in --to")
+    export.add_argument("--temporary", required=True, help="its name until it is whole")
     export.add_argument("formats", nargs="+")
     arguments = parser.parse_args()
     if arguments.verb == "check":
@@ -105,21 +108,46 @@ def _records() -> Callable[[Any], None]:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    """Write what came of it; returns 1 when that is an error."""
+    """Write how far it is and what came of it; returns 1 when that is an error, 130 when standard input ended first."""
+    write = _records()
+    _leave_when_left()
+    # A training or a timing on this machine comes first.
+    os.nice(5)
     from pipeline.errors import PipelineError
     from pipeline.exports import _folder
     from pipeline.runs.export import Answer
     from pipeline.runs.store import Run
 
-    write = _records()
+    run, target = Run(arguments.run), arguments.to / arguments.name
     try:
-        said = Answer(checks=_folder.make(Run(arguments.run), arguments.to, arguments.formats))
+        made = _folder.make(run, target, arguments.formats, temporary=arguments.to / arguments.temporary, tell=write)
+        said = Answer(checks=made.checks, files=made.files)
     except PipelineError as error:
         said = Answer(error=type(error).__name__, sentence=str(error))
     except KeyboardInterrupt:
         return 130
     write(said)
     return int(bool(said.error))
+
+
+def _leave_when_left() -> None:
+    """Interrupt the main thread once, by a signal or at the end of standard input; what then tidies up is let alone."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def leave(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        signal.pthread_kill(main_thread, signal.SIGTERM)
+
+    for number in numbers:
+        signal.signal(number, leave)
+    main_thread = threading.get_ident()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pipeline.protocols import Splits
 from pipeline.recipe import Recipe
 from pipeline.report import Accuracy, LayerWork
 from pipeline.results import TRAINED, Deployed, StageFolder, appearing, artifact_names
+from pipeline.runs import portable
 from pipeline.runs.store import Run
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _lower(model: "nn.Module", place: StageFolder, *, recipe: Recipe, task: "Ima
     lowered = lowering.lower(model, mean=splits.mean, std=splits.std)
     exported = program.export(lowered, torch.from_numpy(splits.x_test[:2]))
     metadata = {
-        "recipe": recipe.to_toml(),
+        "recipe": portable.toml(recipe),
         "classes": json.dumps(splits.classes),
         "mean": json.dumps(splits.mean),
         "std": json.dumps(splits.std),

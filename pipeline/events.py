@@ -5,7 +5,7 @@ Facts are in the past tense. Metrics are named numbers, so that a new stage or t
 """
 
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -20,6 +20,8 @@ Time = Annotated[float, Meta(ge=0, le=2**37)]
 """Seconds since 1970."""
 Metrics = dict[str, float | None]
 """Values by name; None where one is not finite."""
+StopWhen = Literal["now", "epoch", "stage"]
+"""When a run ends that was asked to stop: at its next step, after the epoch or after the stage at work."""
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
@@ -78,6 +80,16 @@ class StageStarted(Event, frozen=True):
     """Place in the plan; 0 is the baseline."""
     steps: Count
     """Optimiser steps in the whole stage; 0 where nothing is trained."""
+
+
+class StageResumed(Event, frozen=True):
+    """A stage that began goes on where an earlier run left it; its epochs until then stand on record before this."""
+
+    index: Count
+    epoch: Count
+    """Passes of the stage that were done."""
+    step: Count
+    """Steps of the stage that were done."""
 
 
 class StageReused(Event, frozen=True):
@@ -190,6 +202,13 @@ class LatencyMeasured(Event, frozen=True):
     latency: Latency
 
 
+class StopRequested(Event, frozen=True):
+    """The process heard that a person wants the run to stop, or no longer does."""
+
+    when: StopWhen | None
+    """When it will; None: it goes on."""
+
+
 class RunFinished(Event, frozen=True):
     """Everything was done."""
 
@@ -206,9 +225,9 @@ class RunStopped(Event, frozen=True):
 
 
 AnyEvent = (
-    RunStarted | Waited | Downloaded | StageStarted | StageReused | Progressed | EpochFinished | StageFinished
-    | Noted | ModelLowered | ArtifactWritten | Measuring | AccuracyMeasured | SizeMeasured | LatencyMeasured
-    | RunFinished | RunFailed | RunStopped
+    RunStarted | Waited | Downloaded | StageStarted | StageResumed | StageReused | Progressed | EpochFinished
+    | StageFinished | Noted | ModelLowered | ArtifactWritten | Measuring | AccuracyMeasured | SizeMeasured
+    | LatencyMeasured | StopRequested | RunFinished | RunFailed | RunStopped
 )  # fmt: skip
 
 _decoder: "msgspec.json.Decoder[AnyEvent]" = msgspec.json.Decoder(AnyEvent)

@@ -203,6 +203,9 @@ class Export(Protocol):
     """One phrase for a person."""
     READS: str
     """Kind of the artifact that it starts from; a run without one cannot be exported so."""
+    SIZE: tuple[str, int]
+    """What its files will take: an artifact's kind, ``dense`` or ``float32`` (the tensors of the deployed network as
+    they are, or as float32), and the bytes on top, 0 where the artifact is copied as it is."""
     REQUIRES: tuple[str, ...]
     """Packages that it needs."""
     LOWERED: bool

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import tomli
 import tomlkit
 from msgspec import Struct
 
-from pipeline import catalog, decoding, options, overriding
+from pipeline import catalog, editing, options, overriding
 from pipeline.errors import PluginError, RecipeError
 from pipeline.external import External
 from pipeline.protocols import Dataset, Stage
@@ -163,16 +162,16 @@ def loads(text: str, *, source: str, folder: Path, overrides: Sequence[str] = ()
         RecipeError: names the source, the line or the key path, what was found and what is allowed.
     """
     try:
-        document = tomli.loads(text)
-    except (ValueError, RecursionError) as error:
-        # Beside its own error: a number of too many digits, and tables within tables without end.
-        raise RecipeError(f"{source}: not valid TOML: {decoding.cut(str(error)).rstrip('.')}.") from None
+        document = editing.parse(text)
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from None
     try:
         for override in overrides:
             overriding.apply(document, override)
         return parse(document, folder=folder)
     except RecipeError as error:
-        raise RecipeError(f"{source}: {error}") from None
+        # What an override put there stands in no line.
+        raise RecipeError(f"{source}: {error if overrides else editing.located(str(error), text)}") from None
 
 
 def parse(document: Mapping[str, Any], *, folder: Path) -> Recipe:

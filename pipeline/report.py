@@ -1,5 +1,6 @@
 """The three numbers of a network, each with its spread and its conditions, and how two networks compare."""
 
+import bisect
 import math
 from collections.abc import Iterable
 from fractions import Fraction
@@ -272,6 +273,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
 def pareto_front(points: Iterable[tuple[T, tuple[float, ...]]]) -> list[T]:
     """Pick the points that no other point dominates.
 
+    Up to three costs take n log n steps; more take as many steps as there are pairs of a point and one of the front.
+
     Args:
         points: anything, with its costs: lower is better in every place. A point with a NaN is never picked.
 
@@ -279,8 +282,37 @@ def pareto_front(points: Iterable[tuple[T, tuple[float, ...]]]) -> list[T]:
         The picked ones, in the given order; of equal points all are picked.
     """
     valid = [(item, costs) for item, costs in points if not any(math.isnan(cost) for cost in costs)]
+    # What dominates a point has lower costs in lexicographic order, so one pass from below meets it first.
+    distinct = sorted({costs for _, costs in valid})
+    keeps = _sweep if max(map(len, distinct), default=0) <= 3 else _scan
+    front = keeps(distinct)
+    return [item for item, costs in valid if costs in front]
 
-    def dominated(costs: tuple[float, ...]) -> bool:
-        return any(other != costs and all(a <= b for a, b in zip(other, costs, strict=True)) for _, other in valid)
 
-    return [item for item, costs in valid if not dominated(costs)]
+def _sweep(ordered: list[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Keep of up to three costs in ascending order what nothing dominates."""
+    front: set[tuple[float, ...]] = set()
+    # The stairs of what was met so far: second costs ascend, third costs descend.
+    seconds: list[float] = []
+    thirds: list[float] = []
+    for costs in ordered:
+        _, second, third = (*costs, 0.0, 0.0, 0.0)[:3]
+        place = bisect.bisect_right(seconds, second)
+        if place and thirds[place - 1] <= third:
+            continue
+        front.add(costs)
+        start = bisect.bisect_left(seconds, second)
+        end = start
+        while end < len(thirds) and thirds[end] >= third:
+            end += 1
+        seconds[start:end], thirds[start:end] = [second], [third]
+    return front
+
+
+def _scan(ordered: list[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Keep of any number of costs in ascending order what nothing dominates."""
+    front: list[tuple[float, ...]] = []
+    for costs in ordered:
+        if not any(all(a <= b for a, b in zip(other, costs, strict=True)) for other in front):
+            front.append(costs)
+    return set(front)

@@ -4,6 +4,7 @@ STORE/stages/KEY/weights.safetensors    the network's tensors, masks and ranges 
 STORE/stages/KEY/result.json            metrics, cost and curve of the training; stands there last
 STORE/stages/KEY/deployed/              the lowered network: artifacts and deployed.json
 STORE/stages/KEY/deployed/answers/      what each runtime answered to the test split, class by class
+STORE/stages/KEY.partial                its training, interrupted; see ``pipeline.partial``
 STORE/stages/KEY.lock                   held by whoever trains the key
 """
 
@@ -79,6 +80,7 @@ class StageFolder:
     def __init__(self, stages_folder: Path, key: str) -> None:
         self.folder = stages_folder / key
         self.deployed_folder = self.folder / "deployed"
+        self.partial_path = stages_folder / f"{key}.partial"
         self._lock_path = stages_folder / f"{key}.lock"
 
     @contextlib.contextmanager

@@ -22,8 +22,10 @@ from pipeline.errors import CheckpointError, PipelineError, RunStopped, StageErr
 from pipeline.events import AnyEvent
 from pipeline.keys import stage_keys
 from pipeline.lock import nothing
+from pipeline.partial import Partial
 from pipeline.recipe import Recipe
 from pipeline.results import StageFolder, StageResult
+from pipeline.runs import queue
 from pipeline.runs.log import EventWriter
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
@@ -95,13 +97,16 @@ class _Worker:
         self._plan = self._recipe.plan
         self._results: list[StageResult] = []
         self._told_s = 0.0
+        self._stops: events.StopWhen | None = None
+        self._is_training = False
         self._give_way = nothing
         self._device: torch.device
         self._task: ImageClassification
         self._places: list[StageFolder]
 
     def work(self) -> None:
-        """Train or reuse each stage, then deploy and measure."""
+        """Wait for a turn, train or reuse each stage, then deploy and measure."""
+        queue.await_turn(self._run, say=self._waited, interrupt=self._check_stop)
         self._start()
         self._task = self._load_task()
         with turns.training(say=self._waited, interrupt=self._check_stop) as self._give_way:
@@ -131,8 +136,22 @@ class _Worker:
         return networks
 
     def _check_stop(self) -> None:
-        if self._stop():
+        """End where a person wants it: now, or, unless a stage trains, as soon as possible."""
+        when = self._heard()
+        if when == "now" or (when is not None and not self._is_training):
             raise RunStopped
+
+    def _between_epochs(self) -> None:
+        """Between two epochs of a stage: end where a person wants it there."""
+        if self._heard() in ("now", "epoch"):
+            raise RunStopped
+
+    def _heard(self) -> events.StopWhen | None:
+        when = self._stop()
+        if when != self._stops:
+            self._stops = when
+            self._emit(events.StopRequested(when=when))
+        return when
 
     def _between_steps(self) -> None:
         """Between two steps: end where a person wants it, pause while a measurement is under way."""
@@ -215,7 +234,12 @@ class _Worker:
                 place.discard()
                 result = None
             if result is None:
-                return self._train(index)
+                self._is_training = True
+                result = self._train(index)
+                self._is_training = False
+                return result
+            # Left by a process that was killed between storing the result and this.
+            Partial(place.partial_path).remove()
         for epoch in result.history:
             self._emit(msgspec.structs.replace(epoch, index=index, time_s=time.time()))
         self._emit(
@@ -232,32 +256,26 @@ class _Worker:
         from pipeline.engine import sparsity, throughput
         from pipeline.engine.determinism import seed_everything
 
-        history: list[events.EpochFinished] = []
-
-        def emit(event: AnyEvent) -> None:
-            if isinstance(event, events.EpochFinished):
-                history.append(event)
-            self._emit(event)
-
-        entry = self._plan[index]
+        entry, partial = self._plan[index], Partial(self._places[index].partial_path)
         settings = entry.recipe.last_training
         session = Session(
             run=self._run,
             index=index,
             task=self._task.with_settings(settings),
             settings=settings,
-            emit=emit,
+            emit=self._emit,
+            partial=partial,
             teacher=lambda: self._teacher(entry.recipe, session),
             between_steps=self._between_steps,
+            between_epochs=self._between_epochs,
         )
         # From the place in the chain alone, so that a stage after a reused one trains as if it had not been reused,
         # and a teacher as the baseline of its own recipe.
         seed_everything(self._recipe.seed, "stage", len(entry.recipe.stages))
-        started = time.perf_counter()
         model = self._apply(entry.recipe, session) if entry.recipe.stages else self._baseline(entry.recipe, session)
         model.eval()
-        seconds = time.perf_counter() - started
-        rates = [rate for epoch in history if (rate := epoch.metrics.get("images_per_s")) is not None]
+        seconds = session.seconds
+        rates = [rate for epoch in session.history if (rate := epoch.metrics.get("images_per_s")) is not None]
         achieved = throughput.achieved(model, session.task, settings, rates) if rates else {}
         metrics = self._task.evaluate(model) | {"sparsity": sparsity.sparsity_of(model)} | session.outcome | achieved
         result = self._places[index].save(
@@ -266,8 +284,9 @@ class _Worker:
             metrics=metrics,
             layer_sparsity=sparsity.layer_sparsity(model),
             seconds=seconds,
-            history=tuple(history),
+            history=tuple(session.history),
         )
+        partial.remove()
         self._emit(
             events.StageFinished(
                 index=index, metrics=result.metrics, seconds=seconds, layer_sparsity=result.layer_sparsity

@@ -9,19 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 from textual.message import Message
 
 from pipeline.errors import PipelineError
+from pipeline.events import AnyEvent, EpochFinished, Progressed
 from pipeline.recipe import Recipe
 from pipeline.runs.index import Index
 from pipeline.runs.rows import Row
 from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run, RunStore
-from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, Points, RowsChanged
+from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 
-MOST_POINTS = 300
-"""Points of a curve that are kept: two for each column of a wide terminal's chart."""
+MOST_POINTS = 2000
+"""Points of a curve that are kept: enough to look closely at a tenth of it. Twice as many before it is thinned."""
 LOG_BYTES = 65536
 """How much of the end of a log is read when a run is first followed."""
 LOOK_S = 0.1
@@ -111,7 +113,8 @@ class Feed:
             self._log = _Log(self._store.run(interest.log))
         lines = self._log.look()
         if lines:
-            self._post(LogGrew(interest.log, lines))
+            self._post(LogGrew(interest.log, lines, is_first=self._log.is_unread))
+            self._log.is_unread = False
 
 
 class _Followed:
@@ -123,6 +126,7 @@ class _Followed:
         self._is_named = False
         self._state = RunState()
         self._history = History()
+        self._bad: dict[str, int] = {}
         self._offset = 0
         self._told: Detail | None = None
         self._curves: Curves | None = None
@@ -169,11 +173,18 @@ class _Followed:
         for event in events:
             self._state = self._state.after(event)
             is_new |= self._history.add(event)
+            self._count_bad(event)
         if not has_curves:
             self._curves = None
         elif is_new:
-            self._curves = thin(self._history)
+            self._curves = msgspec.structs.replace(thin(self._history), bad=dict(self._bad))
         return self.run.settle(self._state, alive=alive)
+
+    def _count_bad(self, event: AnyEvent) -> None:
+        if isinstance(event, Progressed | EpochFinished):
+            for name, value in event.metrics.items():
+                if value is None or not math.isfinite(value):
+                    self._bad[name] = self._bad.get(name, 0) + 1
 
 
 class _Log:
@@ -181,6 +192,8 @@ class _Log:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.is_unread = True
+        """Nothing of it has been posted."""
         self._offset: int | None = None
         self._cut = b""
 
@@ -210,16 +223,27 @@ def _size(run: Run) -> int:
 
 
 def thin(history: History) -> Curves:
-    """Copy the curves of a history, thinned, so that another thread may keep them."""
-    series = {name: thinned(xs, ys) for name, (xs, ys) in history.series.items()}
-    return Curves(series=series, borders=tuple(history.borders))
+    """Copy the curves of a history, so that another thread may keep them; what has grown long is thinned first."""
+    for name, (xs, ys) in history.series.items():
+        if len(xs) > 2 * MOST_POINTS:
+            history.series[name] = thinned(xs, ys)
+    if len(history.clock[0]) > 2 * MOST_POINTS:
+        history.clock = thinned(*history.clock)
+    return Curves(
+        series={name: (tuple(xs), tuple(ys)) for name, (xs, ys) in history.series.items()},
+        borders=tuple(history.borders),
+        clock=(tuple(history.clock[0]), tuple(history.clock[1])),
+    )
 
 
-def thinned(xs: Sequence[float], ys: Sequence[float]) -> Points:
-    """Keep the lowest and the highest point of each of equally long pieces, so that no spike is lost."""
-    if len(xs) <= MOST_POINTS:
-        return tuple(xs), tuple(ys)
-    pieces = MOST_POINTS // 2
+def thinned(xs: Sequence[float], ys: Sequence[float], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
+    """Keep the lowest and the highest point of each of equally long pieces, so that no spike is lost.
+
+    A piece in which nothing is finite keeps its gap.
+    """
+    if len(xs) <= most:
+        return list(xs), list(ys)
+    pieces = max(1, most // 2)
     kept: list[int] = []
     for piece in range(pieces):
         places = range(piece * len(xs) // pieces, (piece + 1) * len(xs) // pieces)
@@ -227,7 +251,7 @@ def thinned(xs: Sequence[float], ys: Sequence[float]) -> Points:
         high = max(places, key=lambda place: _or(ys[place], -math.inf))
         kept += sorted({low, high})
     kept[-1] = len(xs) - 1
-    return tuple(xs[place] for place in kept), tuple(ys[place] for place in kept)
+    return [xs[place] for place in kept], [ys[place] for place in kept]
 
 
 def _or(value: float, instead: float) -> float:

@@ -19,6 +19,10 @@ class Curves(Struct, frozen=True, kw_only=True):
     """By name of the metric, against the epochs of the whole recipe; what was not finite is NaN."""
     borders: tuple[float, ...] = ()
     """Epoch at which each entry of the plan begins."""
+    clock: Points = ((), ())
+    """Epochs, and the seconds since 1970 at which they were reached."""
+    bad: dict[str, int] = {}
+    """By name of the metric: how many of its values were not finite; those without any are left out."""
 
 
 class Detail(Struct, frozen=True, kw_only=True):
@@ -73,11 +77,13 @@ class DetailChanged(Message):
 class LogGrew(Message):
     """The run whose log is wanted printed something."""
 
-    def __init__(self, run_id: str, lines: tuple[str, ...]) -> None:
+    def __init__(self, run_id: str, lines: tuple[str, ...], *, is_first: bool = False) -> None:
         super().__init__()
         self.run_id = run_id
         self.lines = lines
         """What was printed since the last message, without control characters."""
+        self.is_first = is_first
+        """The reading of the log began anew: the lines take the place of earlier ones."""
 
 
 class FeedFailed(Message):

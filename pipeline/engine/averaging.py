@@ -27,15 +27,16 @@ class Average:
         """The averaged network, up to date after ``settle``."""
         self._model = model
         self._decay = decay
-        self._steps = 0
+        self.steps = 0
+        """Optimiser steps that were taken note of; goes on from another number where training does."""
         self._averages: list[Tensor] = [parameter.detach() for parameter in self.network.parameters()]
         self._parameters: list[Tensor] = [parameter.detach() for parameter in model.parameters()]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take note of an optimiser step."""
-        self._steps += 1
-        decay = min(self._decay, self._steps / (self._steps + 9))
+        self.steps += 1
+        decay = min(self._decay, self.steps / (self.steps + 9))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
 
     @torch.no_grad()

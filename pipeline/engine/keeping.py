@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.engine import snapshot
+from pipeline.engine.snapshot import Snapshot
 
 STATISTICS = ("running_mean", "running_var")
 """What a batch with infinities or NaN spoils in a BatchNorm, for good."""
@@ -48,6 +51,33 @@ class Keeper:
     def state(self, keep: Literal["last", "best"]) -> dict[str, Tensor]:
         """Give the state dict of the last good epoch, or of the best; of the last where no epoch may be the best."""
         return self._best if keep == "best" and self._best is not None else self._last
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what ``restore`` needs beside ``tensors``, as plain values."""
+        best = None if self._best is None else "last" if self._best is self._last else "other"
+        return {"epoch": self.epoch, "outcome": self.outcome, "best": best}
+
+    def tensors(self, epoch: int) -> dict[str, Tensor]:
+        """Give the networks that are remembered, without those that are the evaluated one after this epoch."""
+        last = {} if self.epoch == epoch else snapshot.part("last", self._last)
+        return last | ({} if self._best is None or self._best is self._last else snapshot.part("best", self._best))
+
+    def restore(self, kept: Snapshot, *, evaluated: dict[str, Tensor]) -> None:
+        """Remember what a keeper did after an epoch.
+
+        Args:
+            kept: holds its ``numbers`` and ``tensors``.
+            evaluated: the evaluated network after that epoch.
+
+        Raises:
+            CheckpointError: the networks were others; nothing has changed then.
+        """
+        found, expected = kept.numbers["keeper"], self._network.state_dict()
+        last = kept.part("last") or evaluated
+        best = {None: None, "last": last, "other": kept.part("best")}[found["best"]]
+        for network in (last, best or last):
+            snapshot.refuse_misfit(network, expected)
+        self.epoch, self.outcome, self._last, self._best = found["epoch"], dict(found["outcome"]), last, best
 
     @torch.no_grad()
     def restore_statistics(self, model: nn.Module) -> None:

@@ -9,6 +9,8 @@ for each epoch
     evaluate on the held-out images, tell the watcher, remember the network
 keep the last network or the best
 
+Between two epochs all that training carries on is in one snapshot, from which another process can go on.
+
 For a prepared network, ranges follow the activations for the first part of the stage and are then frozen. BatchNorm
 goes on normalising by its batch to the end: held at its running statistics while steps are still large, a small
 network was seen to diverge.
@@ -17,17 +19,20 @@ network was seen to diverge.
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from pipeline.engine import acceleration, fake_quant, optimizers, sparsity
+from pipeline.engine import acceleration, fake_quant, optimizers, snapshot, sparsity
 from pipeline.engine.averaging import Average
 from pipeline.engine.distillation import Loss
 from pipeline.engine.keeping import Keeper
+from pipeline.engine.snapshot import Snapshot
 from pipeline.engine.task import Batch, Task
-from pipeline.errors import TrainingDiverged
+from pipeline.errors import CheckpointError, TrainingDiverged
 from pipeline.sections import Training
 
 report_every_s = 0.5
@@ -49,8 +54,11 @@ class Watcher(Protocol):
         ``bad_steps`` is among them once a step was left out because its loss was not finite: how many were.
         """
 
-    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
-        """Take note of the same and the validation metrics after an epoch."""
+    def began(self, epoch: int, step: int) -> None:
+        """Take note of how much was done before; called once: zeros, or where ``resume`` goes on."""
+
+    def epoch_finished(self, epoch: int, step: int, metrics: Mapping[str, float], make: Callable[[], Snapshot]) -> None:
+        """Take note of the same and the validation metrics after an epoch; ``make`` gives what can be gone on from."""
 
     def noted(self, text: str) -> None:
         """Take note of something that a person should know, in one sentence."""
@@ -68,6 +76,7 @@ def fit(
     before_step: Callable[[float], None] | None = None,
     freeze_after: float = 0.6,
     settled_after: float = 0.0,
+    resume: Snapshot | None = None,
 ) -> dict[str, float]:
     """Train a network in place.
 
@@ -83,6 +92,7 @@ def fit(
         freeze_after: share of the steps after which the ranges of a prepared network are fixed.
         settled_after: share of the steps after which the network is what the stage wants; earlier epochs are never
             the best.
+        resume: go on from here as if training had not been interrupted; what does not fit is noted and left alone.
 
     Returns:
         ``last_NAME``, ``best_NAME`` and ``best_epoch`` for the first metric of the task, as far as there are any.
@@ -97,8 +107,11 @@ def fit(
     stepper = _Stepper(model, task, settings, loss or task.loss)
     keeper = Keeper(stepper.result)
     meter = _Meter(task, watcher)
-    step, progress = 0, 0.0
-    for epoch in range(epochs):
+    state = _State(model, stepper, keeper, meter, task.device)
+    begin = state.resumed(resume, epochs, watcher) if resume is not None else 0
+    step, progress = begin * task.steps_per_epoch, 0.0
+    watcher.began(begin, step)
+    for epoch in range(begin, epochs):
         model.train()
         for batch in task.epoch(epoch):
             watcher.checkpoint_stop()
@@ -119,7 +132,9 @@ def fit(
         metrics = meter.finish_epoch()
         found = task.evaluate(stepper.settled())
         keeper.take(epoch + 1, found, settled=progress >= settled_after)
-        watcher.epoch_finished(epoch + 1, step, metrics | found | _sparsity(stepper.result))
+        watcher.epoch_finished(
+            epoch + 1, step, metrics | found | _sparsity(stepper.result), partial(state.snapshot, epoch + 1)
+        )
         meter.restart_clock()
     if keeper.epoch != epochs:
         raise _diverged(model, keeper, "the held-out samples at the end")
@@ -135,20 +150,20 @@ class _Stepper:
         self._model = model
         self._network = acceleration.compiled(model, settings, task.device)
         self._autocast = acceleration.autocast(settings, task.device)
-        self._optimizer = optimizers.build(model, settings)
-        self._average = Average(model, settings.ema) if settings.ema else None
+        self.optimizer = optimizers.build(model, settings)
+        self.average = Average(model, settings.ema) if settings.ema else None
         self._clip_norm = settings.clip_norm
         self._loss = loss
 
     @property
     def result(self) -> nn.Module:
         """The network that is evaluated and kept: the average, where there is one."""
-        return self._average.network if self._average is not None else self._model
+        return self.average.network if self.average is not None else self._model
 
     def settled(self) -> nn.Module:
         """Give the result, up to date."""
-        if self._average is not None:
-            self._average.settle()
+        if self.average is not None:
+            self.average.settle()
         return self.result
 
     def step(self, batch: Batch, rate: float) -> float:
@@ -160,16 +175,69 @@ class _Stepper:
         value = loss.item()
         if not math.isfinite(value):
             return value
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._clip_norm:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
-        optimizers.set_rate(self._optimizer, rate)
-        self._optimizer.step()
+        optimizers.set_rate(self.optimizer, rate)
+        self.optimizer.step()
         sparsity.enforce(self._model)
-        if self._average is not None:
-            self._average.update()
+        if self.average is not None:
+            self.average.update()
         return value
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that an epoch hands on to the next."""
+
+    model: nn.Module
+    stepper: _Stepper
+    keeper: Keeper
+    meter: "_Meter"
+    device: torch.device
+
+    def snapshot(self, epoch: int) -> Snapshot:
+        """Give the state after an epoch; its tensors go on changing."""
+        average = self.stepper.average
+        tensors = snapshot.part("network", self.model.state_dict()) | self.keeper.tensors(epoch)
+        tensors |= snapshot.part("optimizer", snapshot.optimizer_tensors(self.stepper.optimizer))
+        tensors |= snapshot.part("random", snapshot.random_streams(self.device))
+        if average is not None:
+            tensors |= snapshot.part("average", average.network.state_dict())
+        numbers = {
+            "average_steps": average.steps if average is not None else 0,
+            "keeper": self.keeper.numbers(),
+            "bad_steps": [self.meter.bad_steps, self.meter.bad_steps_in_a_row],
+        }
+        return Snapshot(epoch=epoch, tensors=tensors, numbers=numbers)
+
+    def resumed(self, kept: Snapshot, epochs: int, watcher: Watcher) -> int:
+        """Take up a state; gives the epochs that were done: 0 when it does not fit, and nothing has changed then."""
+        try:
+            self._restore(kept, epochs)
+        except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError):
+            watcher.noted(f"{snapshot.MISFIT} The stage starts over.")
+            return 0
+        return kept.epoch
+
+    def _restore(self, kept: Snapshot, epochs: int) -> None:
+        average, network, averaged = self.stepper.average, kept.part("network"), kept.part("average")
+        snapshot.refuse_misfit(network, self.model.state_dict())
+        snapshot.refuse_misfit(averaged, {} if average is None else average.network.state_dict())
+        if not 0 < kept.epoch <= epochs:
+            raise CheckpointError(snapshot.MISFIT)
+        momenta = snapshot.fitting_momenta(self.stepper.optimizer, kept.part("optimizer"))
+        average_steps, (bad_steps, in_a_row) = kept.numbers["average_steps"], kept.numbers["bad_steps"]
+        self.keeper.restore(kept, evaluated=averaged or network)
+        # From here on nothing fails, so a state that does not fit has left everything as it was.
+        snapshot.set_random_streams(kept.part("random"), self.device)
+        snapshot.load_momenta(self.stepper.optimizer, momenta)
+        self.model.load_state_dict(network)
+        if average is not None:
+            average.network.load_state_dict(averaged)
+            average.steps = average_steps
+        self.meter.bad_steps, self.meter.bad_steps_in_a_row = bad_steps, in_a_row
 
 
 def _diverged(model: nn.Module, keeper: Keeper, where: str) -> TrainingDiverged:

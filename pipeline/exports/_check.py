@@ -1,5 +1,6 @@
 """Opening what was written, as somebody else would, and comparing its answers with those of the lowered network."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ MAX_ERROR_FLOAT = 0.01
 """The same of a float32 network, whose sums only run in another order: 0.0001 at most."""
 
 
-def check(name: str, export: Export, paths: list[Path], run: Run) -> Check:
+def check(
+    name: str, export: Export, paths: list[Path], run: Run, *, opened: Callable[[], None] = lambda: None
+) -> Check:
     """Open the first of the written files and run it on the run's samples.
 
     Args:
@@ -33,6 +36,7 @@ def check(name: str, export: Export, paths: list[Path], run: Run) -> Check:
         export: wrote the files.
         paths: what it wrote.
         run: has the samples.
+        opened: called between opening the file and trying it.
 
     Raises:
         OutputMismatch: the file cannot be opened, or answers otherwise than it should.
@@ -41,6 +45,7 @@ def check(name: str, export: Export, paths: list[Path], run: Run) -> Check:
     images, expected = _artifacts.samples(run)
     try:
         predict = export.open(paths[0], run)
+        opened()
         found = np.concatenate([predict(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
     except Exception as error:  # runtimes raise what they like
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -4,7 +4,7 @@ import filecmp
 import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,45 +12,72 @@ import msgspec
 from pipeline import catalog, files
 from pipeline.errors import ExportError
 from pipeline.exports import _artifacts, _check
-from pipeline.runs import model_card
-from pipeline.runs.export import Check, choose
+from pipeline.protocols import Export
+from pipeline.runs import model_card, portable
+from pipeline.runs.export import Check, Exported, Progress, Written, choose
 from pipeline.runs.store import Run
 
 SUMS = "SHA256SUMS"
 """Checksums of all other files, as ``sha256sum --check`` reads them."""
 
 
-def make(run: Run, folder: Path, formats: Sequence[str] | None = None) -> tuple[Check, ...]:
-    """Make ``folder/<id of the run>``; see ``pipeline.runs.export.export``, which calls this in a process of its own.
+def make(
+    run: Run,
+    target: Path,
+    formats: Sequence[str] | None = None,
+    *,
+    temporary: Path | None = None,
+    tell: Callable[[Progress], None] = lambda _: None,
+) -> Exported:
+    """Make the folder ``target``; see ``pipeline.runs.export.export``, which calls this in a process of its own.
 
-    Returns:
-        What each format's file answered to the run's samples.
+    Args:
+        run: a finished run.
+        target: the folder of this run; what lies above it is made where it does not exist.
+        formats: names of exports; None for all that are available.
+        temporary: beside ``target``, does not exist yet; removed whatever happens. None to choose one.
+        tell: called when a format is begun, opened again, tried and done.
     """
     exports = {name: catalog.load("exports", name) for name in choose(run, formats)}
-    target = folder / run.id
-    temporary = folder / f".{run.id}.{uuid.uuid4().hex[:8]}.tmp"
+    temporary = temporary or target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.mkdir(parents=True)
-        checks = tuple(
-            _check.check(name, export, export.write(run, temporary), run) for name, export in exports.items()
-        )
+        checks = tuple(_write(name, export, run, temporary, tell) for name, export in exports.items())
         usages = {name: export.USAGE for name, export in exports.items()}
-        _describe(run, temporary, checks, usages)
+        written = _describe(run, temporary, checks, usages)
         _appear(temporary, target)
     except OSError as error:
         raise ExportError(f"the export {str(target)!r} cannot be written: {error.strerror}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return checks
+    return Exported(target, checks, written)
 
 
-def _describe(run: Run, folder: Path, checks: Sequence[Check], usages: Mapping[str, str]) -> None:
-    files.write_bytes(folder / "recipe.toml", (run.folder / "recipe.toml").read_bytes())
-    report = msgspec.json.format(msgspec.json.encode(run.describe()), indent=2) + b"\n"
+def _write(name: str, export: Export, run: Run, folder: Path, tell: Callable[[Progress], None]) -> Check:
+    """Write the files of one format and try the first."""
+    tell(Progress(format=name, step="writing"))
+    paths = export.write(run, folder)
+    size = sum(path.stat().st_size for path in paths)
+    tell(Progress(format=name, step="opening", bytes=size))
+    made = _check.check(
+        name, export, paths, run, opened=lambda: tell(Progress(format=name, step="checking", bytes=size))
+    )
+    tell(Progress(format=name, step="checked", bytes=size, check=made))
+    return made
+
+
+def _describe(run: Run, folder: Path, checks: Sequence[Check], usages: Mapping[str, str]) -> tuple[Written, ...]:
+    """Put recipe, report, card and checksums beside the files; gives what all of them are."""
+    files.write_text(folder / "recipe.toml", portable.toml(run.recipe()))
+    report = msgspec.json.format(msgspec.json.encode(portable.report(run)), indent=2) + b"\n"
     files.write_bytes(folder / "report.json", report)
     files.write_text(folder / "README.md", model_card.write(run, folder, checks, usages, _artifacts.facts(run)))
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files.write_text(folder / SUMS, "".join(f"{files.sha256(folder / name)}  {name}\n" for name in names))
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    written = tuple(
+        Written(name=name, bytes=path.stat().st_size, sha256=files.sha256(path)) for name, path in sorted(paths.items())
+    )
+    files.write_text(folder / SUMS, "".join(f"{one.sha256}  {one.name}\n" for one in written))
+    return written
 
 
 def _appear(temporary: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.runs.store import Run
 SUMMARY = "the fewest bytes; opens as a torch module, or as numpy arrays"
 REQUIRES: tuple[str, ...] = ("safetensors",)
 READS = "checkpoint"
+SIZE = ("checkpoint", 0)
 LOWERED = True
 
 USAGE = """\

@@ -14,6 +14,7 @@ from pipeline.runs.store import Run
 SUMMARY = "the deployed network, for ONNX Runtime and others"
 REQUIRES: tuple[str, ...] = ("onnxruntime",)
 READS = "onnx"
+SIZE = ("onnx", 0)
 LOWERED = True
 
 USAGE = """\

@@ -14,6 +14,7 @@ from pipeline.runs.store import Run
 SUMMARY = "the deployed network, for OpenVINO"
 REQUIRES: tuple[str, ...] = ("openvino",)
 READS = "onnx"
+SIZE = ("onnx", 200_000)
 LOWERED = True
 
 USAGE = """\

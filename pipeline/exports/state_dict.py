@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ExportError
 from pipeline.exports import _artifacts
 from pipeline.protocols import NetworkFacts, Predict
+from pipeline.runs import portable
 from pipeline.runs.store import Run
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SUMMARY = "float32 weights by the backbone's names, for load_state_dict"
 REQUIRES: tuple[str, ...] = ("safetensors", "torch")
 READS = "weights"
+SIZE = ("float32", 70_000)
 LOWERED = False
 
 USAGE = """\
@@ -65,7 +67,7 @@ def write(run: Run, folder: Path) -> list[Path]:
     metadata = {
         "format": "pt",
         "backbone": recipe.backbone,
-        "recipe": recipe.to_toml(),
+        "recipe": portable.toml(recipe),
         "classes": json.dumps(facts.classes),
         "mean": json.dumps(facts.mean),
         "std": json.dumps(facts.std),

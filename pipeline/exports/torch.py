@@ -16,6 +16,7 @@ from pipeline.runs.store import Run
 SUMMARY = "the deployed network, for torch.export.load"
 REQUIRES: tuple[str, ...] = ("torch",)
 READS = "checkpoint"
+SIZE = ("dense", 600_000)
 LOWERED = True
 
 USAGE = """\

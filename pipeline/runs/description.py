@@ -98,7 +98,7 @@ class File(Struct, frozen=True, kw_only=True):
     kind: str
     """``onnx``, ``checkpoint``, ``samples`` or ``weights``."""
     path: str
-    """Where it lies, from the root."""
+    """Where it lies: from the root, in an export from the store."""
     bytes: int
     """Size of the file."""
     sha256: str
@@ -143,7 +143,7 @@ class Description(Struct, frozen=True, kw_only=True):
     ended_s: float | None
     """When it was over, in seconds since 1970; None before."""
     folder: str
-    """Where the run lies, from the root."""
+    """Where the run lies: from the root, in an export from the store."""
 
 
 def of(state: RunState, *, folder: Path, recipe: dict[str, Any]) -> Description:

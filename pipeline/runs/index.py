@@ -17,10 +17,10 @@ import msgspec
 
 from pipeline.errors import PipelineError
 from pipeline.recipe import Recipe
-from pipeline.runs import annotations, rows
+from pipeline.runs import annotations, queue, rows
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.rows import Row, Step
-from pipeline.runs.state import RunState
+from pipeline.runs.state import RunState, Status
 from pipeline.runs.store import Run, RunStore
 
 VERIFY_S = 60.0
@@ -217,7 +217,9 @@ class _Live:
         try:
             state = self._read_state()
             noted = self._annotations(stamp)
-            return rows.row_of(self._run.id, self._read_recipe(), state, noted), state.status.is_over
+            place = queue.place(self._run) if state.status is Status.QUEUED else None
+            row = rows.row_of(self._run.id, self._read_recipe(), state, noted, queued_at=place)
+            return row, state.status.is_over
         except Exception as error:
             # A folder may hold anything; a run that cannot be read is shown as such beside the others.
             text = str(error)

@@ -7,11 +7,17 @@ from pathlib import Path
 from pipeline import files
 from pipeline.protocols import NetworkFacts
 from pipeline.report import Latency
-from pipeline.runs import wording
+from pipeline.runs import portable, wording
 from pipeline.runs.export import Check
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run, read_environment
 
+VERIFY = """\
+All checksums are in `SHA256SUMS`. Check them in this folder with
+
+```sh
+sha256sum --check SHA256SUMS
+```"""
 LISTED_CLASSES = 200
 """More classes than these are left to the files' metadata."""
 
@@ -40,7 +46,7 @@ def write(run: Run, folder: Path, checks: Sequence[Check], usages: Mapping[str, 
         "\n\n".join(_conditions(state)),
         "## Files",
         "\n".join(_line(folder / name, check) for check in checks for name in check.files),
-        "All checksums are in `SHA256SUMS`; check them with `sha256sum --check SHA256SUMS`.",
+        VERIFY,
         "\n".join(f"- `{check.files[0]}`: {check.sentence}" for check in checks),
         "## How to run it",
         *_preprocessing(facts, checks),
@@ -144,7 +150,7 @@ def _provenance(run: Run, state: RunState) -> Iterator[str]:
         f"{f', with {_plain(versions)}' if versions else ''}. `report.json` holds every number; `recipe.toml` says "
         "exactly how it was made:"
     )
-    recipe = (run.folder / "recipe.toml").read_text(encoding="utf-8").strip()
+    recipe = portable.toml(run.recipe()).strip()
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", recipe)), default=0))  # one that no name in it can end
     yield f"{fence}toml\n{recipe}\n{fence}"
 

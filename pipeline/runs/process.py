@@ -1,4 +1,4 @@
-"""Start a run as a process of its own, and ask it to stop.
+"""Start a run as a process of its own, start its recipe again, and ask it to stop.
 
 The pipeline process gets its own session, no standard input and a file for its output: a closed terminal, a dropped
 link or the death of whoever launched it does not reach it. It inherits the descriptor that holds ``run.lock``, so
@@ -11,9 +11,11 @@ import sys
 import threading
 from pathlib import Path
 
-from pipeline import catalog
+from pipeline import catalog, files
 from pipeline.errors import RunStoreError
+from pipeline.events import StopWhen
 from pipeline.recipe import Recipe
+from pipeline.runs import queue as queues
 from pipeline.runs.store import Run, RunStore
 
 training_environment = {
@@ -29,13 +31,44 @@ which another program held one, a step took up to three times as long without. O
 """
 
 
-def launch(store: RunStore, recipe: Recipe) -> Run:
+def launch(store: RunStore, recipe: Recipe, *, queue: bool = False) -> Run:
     """Create a run and start its pipeline process; returns at once.
+
+    Args:
+        store: gets the run.
+        recipe: what it does.
+        queue: the process waits for its turn (``pipeline.runs.queue``).
 
     Raises:
         RunStoreError: the store cannot be written or the process cannot be started.
     """
     run, lock = store.create(recipe)
+    return _start(run, recipe, lock, queue=queue)
+
+
+def relaunch(run: Run, *, queue: bool = False) -> Run:
+    """Launch the recipe of a run that is over once more, word for word; what was trained is reused or continued.
+
+    Args:
+        run: stays as it is.
+        queue: see ``launch``.
+
+    Returns:
+        The new run.
+
+    Raises:
+        RecipeError: the recipe does not fit this version.
+        RunStoreError: the run is alive, the store cannot be written or the process cannot be started.
+    """
+    if run.is_alive():
+        raise RunStoreError(f"the run {run.id} is still going on: it is {run.state().status.value}.")
+    recipe = run.recipe()
+    text = (run.folder / "recipe.toml").read_text(encoding="utf-8")
+    again, lock = RunStore(run.store).create(recipe, text=text)
+    return _start(again, recipe, lock, queue=queue)
+
+
+def _start(run: Run, recipe: Recipe, lock: int, *, queue: bool) -> Run:
     environment = training_environment | os.environ
     outside = (recipe.dataset.name, *(entry.recipe.backbone for entry in recipe.plan))
     if any(catalog.is_external(name) for name in outside):
@@ -43,6 +76,8 @@ def launch(store: RunStore, recipe: Recipe) -> Run:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(Path.cwd())]))
     command = [sys.executable, "-m", "pipeline", "work", str(run.folder), "--lock", str(lock)]
     try:
+        if queue:
+            queues.enter(run)
         with run.log_path.open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -63,12 +98,38 @@ def launch(store: RunStore, recipe: Recipe) -> Run:
     return run
 
 
-def stop(run: Run) -> None:
-    """Ask a run to end at its next step; what its finished stages learnt stays in the store.
+def stop(run: Run, when: StopWhen = "now") -> None:
+    """Ask a run to end; what its finished stages learnt stays in the store, and an unfinished one can be continued.
+
+    Args:
+        run: one that is alive.
+        when: ``now``: at its next step; ``epoch``: once the epoch at work is evaluated; ``stage``: once the result of
+            the stage at work is stored. While nothing trains, all three mean at the next opportunity. The last word
+            holds.
 
     Raises:
-        RunStoreError: the run is not alive.
+        RunStoreError: the run is not alive, or its folder cannot be written.
     """
+    _refuse_unless_alive(run)
+    try:
+        files.write_text(run.stop_path, when)
+    except OSError as error:
+        raise RunStoreError(f"the run {run.id} cannot be asked to stop: {error.strerror}.") from error
+
+
+def withdraw_stop(run: Run) -> None:
+    """Let a run go on that was asked to stop after its epoch or stage.
+
+    Raises:
+        RunStoreError: the run is not alive, or its folder cannot be written.
+    """
+    _refuse_unless_alive(run)
+    try:
+        run.stop_path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunStoreError(f"the run {run.id} cannot be told to go on: {error.strerror}.") from error
+
+
+def _refuse_unless_alive(run: Run) -> None:
     if not run.is_alive():
         raise RunStoreError(f"the run {run.id} is not running: it is {run.state().status.value}.")
-    run.stop_path.touch()

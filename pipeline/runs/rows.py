@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from pipeline.events import StopWhen
 from pipeline.recipe import Recipe
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.state import RunState, StageState, Status
@@ -54,6 +55,10 @@ class Row(Struct, frozen=True, kw_only=True):
     """Share of all epochs done, 0 to 1."""
     activity: str = ""
     """What goes on beside training, in a few words."""
+    stopping: StopWhen | None = None
+    """When the run ends that a person asked to stop: ``now``, after the ``epoch`` or the ``stage`` at work."""
+    queued_at: int | None = None
+    """Place in the queue, the smallest first; None where the run does not wait for its turn."""
     failure: str = ""
     """Why it failed, in one sentence."""
     note_count: int = 0
@@ -98,6 +103,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """The fastest runtime."""
     condition: str | None = None
     """Runtime, batch and threads of the latency; numbers of different conditions do not compare."""
+    cpu: str | None = None
+    """Processor on which the latency was measured."""
     contended: bool | None = None
     """Something else used the processor meanwhile."""
     speedup: float | None = None
@@ -153,7 +160,9 @@ def unreadable(run_id: str, problem: str, before: "Row | None" = None) -> Row:
     return Row(id=run_id, name=name, problem=problem, status=Status.FAILED, created=_created(run_id))
 
 
-def row_of(run_id: str, recipe: Recipe | None, state: RunState, annotations: Annotations) -> Row:
+def row_of(
+    run_id: str, recipe: Recipe | None, state: RunState, annotations: Annotations, *, queued_at: int | None = None
+) -> Row:
     """Flatten what is known of a run."""
     deployed, baseline = state.deployed, state.baseline
     versus = deployed.versus(baseline)
@@ -171,6 +180,8 @@ def row_of(run_id: str, recipe: Recipe | None, state: RunState, annotations: Ann
         index=state.index,
         progress=state.progress,
         activity=state.activity,
+        stopping=None if state.status.is_over else state.stopping,
+        queued_at=queued_at if state.status is Status.QUEUED else None,
         failure=state.failure,
         note_count=len(state.notes),
         device=state.device,
@@ -197,6 +208,7 @@ def row_of(run_id: str, recipe: Recipe | None, state: RunState, annotations: Ann
         p99_ms=fastest.p99_ms if fastest else None,
         runtime=fastest.runtime if fastest else None,
         condition=fastest.condition if fastest else None,
+        cpu=fastest.machine.cpu if fastest else None,
         contended=fastest.contended if fastest else None,
         speedup=versus.speedup.get(fastest.condition) if fastest else None,
         of_roof=fastest.of_roof if fastest else None,

@@ -13,6 +13,10 @@ from pipeline.options import quoted
 from pipeline.report import Count, Report
 
 
+HALF_LIFE_S = 300.0
+"""How long ago a step was done that counts half as much as a new one in the estimate of what is left."""
+
+
 class Status(StrEnum):
     """Where a run is in its life."""
 
@@ -49,8 +53,14 @@ class StageState(Struct, frozen=True, kw_only=True):
     """Steps done."""
     epoch: Count = 0
     """Passes done."""
+    resumed_step: Count = 0
+    """Steps that an earlier run had done."""
     started_s: float | None = None
-    """When training began; None when it has not, or was not needed."""
+    """When training began in this run; None when it has not, or was not needed."""
+    timed_s: float = 0.0
+    """Seconds that the training took lately, waits left out; what is long ago counts less and less."""
+    timed_steps: float = 0.0
+    """Steps done in that time."""
     seconds: float | None = None
     """Wall time of the training; of the earlier one when reused; None until it is over."""
     metrics: dict[str, float | None] = {}
@@ -72,6 +82,11 @@ class StageState(Struct, frozen=True, kw_only=True):
     def top1(self) -> float | None:
         """Percent of the validation images that the stage's result answers rightly; None until measured."""
         return self.metrics.get("top1")
+
+    @property
+    def step_s(self) -> float | None:
+        """Seconds that a step takes, from the times of its events; None until two of them are known."""
+        return self.timed_s / self.timed_steps if self.timed_steps else None
 
     @property
     def progress(self) -> float:
@@ -110,6 +125,8 @@ class RunState(Struct, frozen=True, kw_only=True):
     """The entry of ``stages`` at work; None before the first and after the last."""
     activity: str = ""
     """What is going on beside training, in a few words; empty while a stage trains, and once the run is over."""
+    stopping: e.StopWhen | None = None
+    """When the run ends that a person asked to stop; None when nobody did, and once it is over."""
     download: float | None = None
     """Share of a dataset that has arrived, 0 to 1; None while nothing is downloaded or its size is unknown."""
     baseline: Report = Report()
@@ -147,8 +164,17 @@ class RunState(Struct, frozen=True, kw_only=True):
                 share = f" {100 * event.done / event.total:.0f} %" if event.total else f" {event.done:,} bytes so far"
                 return change(self, activity=f"downloading{share}")
             case e.StageStarted():
-                state = self._with(event.index, status="running", steps=event.steps, started_s=event.time_s)
+                state = self._with(
+                    event.index,
+                    status="running",
+                    steps=event.steps,
+                    started_s=event.time_s,
+                    timed_s=0.0,
+                    timed_steps=0.0,
+                )
                 return change(state, index=event.index, activity="")
+            case e.StageResumed():
+                return self._with(event.index, epoch=event.epoch, step=event.step, resumed_step=event.step)
             case e.StageReused():
                 return self._with(
                     event.index,
@@ -158,11 +184,14 @@ class RunState(Struct, frozen=True, kw_only=True):
                     layer_sparsity=event.layer_sparsity,
                 )
             case e.Progressed():
-                state = self._with(event.index, step=event.step, metrics=self._merged(event.index, event.metrics))
+                metrics = self._merged(event.index, event.metrics)
+                state = self._with(event.index, step=event.step, metrics=metrics, **self._timed(event))
                 return change(state, activity="")
             case e.EpochFinished():
                 merged = self._merged(event.index, event.metrics)
-                state = self._with(event.index, step=event.step, epoch=event.epoch, metrics=merged)
+                state = self._with(
+                    event.index, step=event.step, epoch=event.epoch, metrics=merged, **self._timed(event)
+                )
                 return change(state, activity="")
             case e.StageFinished():
                 merged = self._merged(event.index, event.metrics)
@@ -193,6 +222,8 @@ class RunState(Struct, frozen=True, kw_only=True):
                 report = getattr(self, event.subject)
                 latency = report.latency | {event.latency.condition: event.latency}
                 return self._reported(event.subject, latency=latency)
+            case e.StopRequested():
+                return change(self, stopping=event.when)
             case e.RunFinished():
                 return self._ended(event, Status.FINISHED)
             case e.RunFailed():
@@ -204,12 +235,30 @@ class RunState(Struct, frozen=True, kw_only=True):
 
     def _ended(self, event: e.AnyEvent, status: Status) -> "RunState":
         index = None if status is Status.FINISHED else self.index
-        return msgspec.structs.replace(self, status=status, ended_s=event.time_s, activity="", index=index)
+        return msgspec.structs.replace(
+            self, status=status, ended_s=event.time_s, activity="", index=index, stopping=None
+        )
 
     def _with(self, index: int, **changes: object) -> "RunState":
         stages = list(self.stages)
         stages[index] = msgspec.structs.replace(stages[index], **changes)
         return msgspec.structs.replace(self, stages=tuple(stages))
+
+    def _timed(self, event: e.Progressed | e.EpochFinished) -> dict[str, object]:
+        """Count the time since the last event as time of training, unless the run waited or its first step is new.
+
+        So neither a pause nor the steps that a resumed stage did earlier spoil the estimate of what is left.
+        """
+        stage = self.stages[event.index]
+        is_first = self.updated_s == stage.started_s and event.step > 0 and stage.timed_s == 0.0
+        if self.activity or is_first or self.updated_s is None or event.step < stage.step:
+            return {}
+        seconds = max(0.0, event.time_s - self.updated_s)
+        kept = 0.5 ** (seconds / HALF_LIFE_S)
+        return {
+            "timed_s": kept * stage.timed_s + seconds,
+            "timed_steps": kept * stage.timed_steps + event.step - stage.step,
+        }
 
     def _merged(self, index: int, metrics: dict[str, float | None]) -> dict[str, float | None]:
         return self.stages[index].metrics | metrics
@@ -227,26 +276,35 @@ class RunState(Struct, frozen=True, kw_only=True):
         return sum(stage.epochs * stage.progress for stage in self.stages) / total if total else 0.0
 
     def stage_eta_s(self, now_s: float) -> float | None:
-        """Seconds until the stage at work ends, from the time its steps took; None while unknown."""
-        if self.index is None:
+        """Seconds until the stage at work ends, from the time its steps took in this run; None while unknown."""
+        per_step = self._seconds_per_step
+        if per_step is None or self.index is None or self.updated_s is None:
             return None
         stage = self.stages[self.index]
-        if not stage.step or stage.started_s is None or self.updated_s is None:
-            return None
-        per_step = (self.updated_s - stage.started_s) / stage.step
         return max(0.0, per_step * (stage.steps - stage.step) - (now_s - self.updated_s))
 
     def eta_s(self, now_s: float) -> float | None:
         """Seconds until the last stage ends, assuming epochs to come cost what the present ones do."""
-        remaining = self.stage_eta_s(now_s)
-        if remaining is None or self.index is None:
+        remaining, per_step = self.stage_eta_s(now_s), self._seconds_per_step
+        if remaining is None or per_step is None or self.index is None:
             return None
         stage = self.stages[self.index]
-        assert stage.started_s is not None
-        assert self.updated_s is not None
-        per_epoch = (self.updated_s - stage.started_s) / stage.step * stage.steps / max(1, stage.epochs)
+        per_epoch = per_step * stage.steps / max(1, stage.epochs)
         pending = sum(later.epochs for later in self.stages[self.index + 1 :] if not later.is_over)
         return remaining + per_epoch * pending
+
+    @property
+    def _seconds_per_step(self) -> float | None:
+        """What a step of the stage at work takes, of those done since this run took it up; None while unknown."""
+        if self.index is None:
+            return None
+        stage = self.stages[self.index]
+        if stage.step_s is not None:
+            return stage.step_s
+        done = stage.step - stage.resumed_step
+        if done <= 0 or stage.started_s is None or self.updated_s is None:
+            return None
+        return (self.updated_s - stage.started_s) / done
 
 
 def _check(event: e.AnyEvent, entries: int) -> None:
@@ -269,6 +327,8 @@ class History:
         """By name of the metric: epochs, values. Values that are not finite are NaN."""
         self.borders: list[float] = []
         """Epoch at which each entry of the plan begins."""
+        self.clock: tuple[list[float], list[float]] = ([], [])
+        """Epochs, and when they were reached in seconds since 1970."""
         self._epochs: list[int] = []
         self._steps: list[int] = []
 
@@ -291,15 +351,25 @@ class History:
             case e.Progressed():
                 steps = self._steps[event.index]
                 share = event.step / steps if steps else 0.0
-                return self._put(event.index, share * self._epochs[event.index], event.metrics)
+                return self._put(event.index, share * self._epochs[event.index], event)
             case e.EpochFinished():
-                return self._put(event.index, event.epoch, event.metrics)
+                return self._put(event.index, event.epoch, event)
             case _:
                 return False
 
-    def _put(self, index: int, epoch: float, metrics: dict[str, float | None]) -> bool:
-        for name, value in metrics.items():
-            xs, ys = self.series.setdefault(name, ([], []))
-            xs.append(self.borders[index] + epoch)
-            ys.append(math.nan if value is None else value)
-        return bool(metrics)
+    def _put(self, index: int, epoch: float, event: e.Progressed | e.EpochFinished) -> bool:
+        x = self.borders[index] + epoch
+        _append(self.clock, x, event.time_s)
+        for name, value in event.metrics.items():
+            _append(self.series.setdefault(name, ([], [])), x, math.nan if value is None else value)
+        return bool(event.metrics)
+
+
+def _append(curve: tuple[list[float], list[float]], x: float, y: float) -> None:
+    """Go on with a curve; what a resumed stage does again takes the place of what it did before."""
+    xs, ys = curve
+    while xs and xs[-1] > x + 1e-6:
+        xs.pop()
+        ys.pop()
+    xs.append(x)
+    ys.append(y)

@@ -84,7 +84,7 @@ class Run:
 
     @property
     def stop_path(self) -> Path:
-        """Stands there once a person asked the run to stop."""
+        """Stands there once a person asked the run to stop, and says when: ``now``, ``epoch`` or ``stage``."""
         return self.folder / "stop"
 
     def recipe(self) -> Recipe:
@@ -222,8 +222,12 @@ class RunStore:
         """Give the run of an id; nothing is read."""
         return Run(self.runs_folder / run_id)
 
-    def create(self, recipe: Recipe) -> tuple[Run, int]:
+    def create(self, recipe: Recipe, *, text: str | None = None) -> tuple[Run, int]:
         """Make the folder of a new run and take its lock.
+
+        Args:
+            recipe: what the run does.
+            text: how the recipe is written; None to write it out.
 
         Returns:
             The run, and the descriptor that holds its lock: hand it to the pipeline process, or close it.
@@ -238,7 +242,7 @@ class RunStore:
             descriptor = os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o666)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The recipe comes last: a folder without one is not listed, so no reader meets a run without its lock.
-            files.write_text(run.folder / "recipe.toml", recipe.to_toml())
+            files.write_text(run.folder / "recipe.toml", recipe.to_toml() if text is None else text)
         except OSError as error:
             raise RunStoreError(f"the store {str(self.folder)!r} cannot be written: {error.strerror}.") from error
         return run, descriptor

@@ -155,6 +155,12 @@ def status(state: RunState) -> str:
     return f"{state.status.value} {100 * state.progress:.0f} %"
 
 
+def stopping(when: e.StopWhen | None) -> str:
+    """Say when a run ends that was asked to stop; empty where nobody did."""
+    words = {"now": "stops at its next step", "epoch": "stops after this epoch", "stage": "stops after this stage"}
+    return "" if when is None else words[when]
+
+
 def stage_name(state: RunState, index: int) -> str:
     """Name an entry of the plan, a stage with its place in the recipe: ``baseline``, ``1 prune``, ``teacher``."""
     if not 0 <= index < len(state.stages):
@@ -213,6 +219,8 @@ def describe(event: e.AnyEvent, state: RunState) -> str:
     match event:
         case e.RunStarted():
             return f"started on {event.host}, training on {event.device}: {len(event.plan)} entries in the plan"
+        case e.Waited() if state.status is Status.QUEUED:
+            return event.reason
         case e.Waited():
             return f"waiting: {event.reason}"
         case e.Downloaded():
@@ -220,6 +228,8 @@ def describe(event: e.AnyEvent, state: RunState) -> str:
         case e.StageStarted():
             stage = state.stages[event.index]
             return f"{stage_name(state, event.index)}: begins, {stage.epochs} epochs, {event.steps:,} steps"
+        case e.StageResumed():
+            return f"{stage_name(state, event.index)}: resumed after epoch {event.epoch}, {event.step:,} steps"
         case e.StageReused():
             name = stage_name(state, event.index)
             return f"{name}: reused, {_metrics(event.metrics)} (cost {duration(event.seconds)} then)"
@@ -243,6 +253,8 @@ def describe(event: e.AnyEvent, state: RunState) -> str:
             return f"checkpoint of {event.subject}: {size(event.size)}"
         case e.LatencyMeasured():
             return f"latency of {event.subject} in {event.latency.condition}: {latency(event.latency)}"
+        case e.StopRequested():
+            return stopping(event.when) or "goes on: the wish to stop was withdrawn"
         case e.RunFinished() | e.RunFailed() | e.RunStopped():
             return state.status.value
         case _:

@@ -1,4 +1,5 @@
 import math
+import random
 
 import msgspec
 import pytest
@@ -107,3 +108,40 @@ def test_the_front_holds_what_nothing_beats():
 
 def test_equal_points_stand_on_the_front_together():
     assert pareto_front([("a", (1.0,)), ("b", (1.0,))]) == ["a", "b"]
+
+
+def plain_front(points):
+    """The definition, written out."""
+    valid = [(item, costs) for item, costs in points if not any(math.isnan(cost) for cost in costs)]
+
+    def beats(a, b):
+        return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+    return [item for item, costs in valid if not any(beats(other, costs) for _, other in valid)]
+
+
+@pytest.mark.parametrize("costs", [1, 2, 3, 4])
+def test_the_front_is_that_of_the_definition_whatever_the_points(costs):
+    chance = random.Random(costs)
+    for _ in range(300):
+        values = [*range(chance.choice((2, 5, 100))), math.inf, -math.inf, math.nan, -0.0]
+        points = [(n, tuple(chance.choice(values) for _ in range(costs))) for n in range(chance.randrange(30))]
+        assert pareto_front(points) == plain_front(points)
+
+
+def test_the_front_of_five_thousand_runs_takes_few_comparisons():
+    class Counted(float):
+        compared = 0
+
+        def __lt__(self, other):
+            Counted.compared += 1
+            return float.__lt__(self, other)
+
+        def __le__(self, other):
+            Counted.compared += 1
+            return float.__le__(self, other)
+
+    chance = random.Random(0)
+    points = [(n, tuple(Counted(chance.random()) for _ in range(3))) for n in range(5000)]
+    assert len(pareto_front(points)) < 500
+    assert Counted.compared < 40 * 5000

@@ -1,7 +1,6 @@
 """Compose: what a person types becomes a recipe; errors stand in words; presets make the round trip."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,27 @@ from pipeline.errors import RecipeError
 from pipeline.runs import process
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
+from workbench.estimates import Estimator
 from workbench.modals.choose import ChooseModal
-from workbench.modals.launch import LaunchModal, plan_of
+from workbench.modals.launch import LaunchModal
 from workbench.screens.compose import ComposeScreen
-from workbench.screens.live import LiveScreen
-from workbench.widgets.draft import Draft, dataset_part
+from workbench.widgets.draft import Draft
 from workbench.widgets.outline import Outline
 
 
 async def open_compose(app, pilot, dataset="digits") -> ComposeScreen:
     await pilot.press("2")
     await until(pilot, lambda: isinstance(app.screen, ComposeScreen) and app.screen.query("#field-name"))
-    app.screen.draft.dataset = dataset_part(dataset)
-    app.screen.draft.stages.clear()
-    await app.screen._show_all(0)
+    draft = app.screen.draft
+    draft.take_dataset(dataset)
+    while draft.stages:
+        draft.remove(0)
+    await app.screen.show_all(0)
     return app.screen
+
+
+def draft_of(source) -> Draft:
+    return Draft.of(source.to_toml(), folder=Path.cwd())
 
 
 async def add(app, pilot, name):
@@ -72,7 +77,7 @@ async def test_the_name_of_every_option_is_shown_whole_and_apart_from_its_value(
         for stage in ("prune", "quantize", "distill"):
             await add(app, pilot, stage)
         for index, part in enumerate(screen.draft.parts):
-            await screen._show_all(index)
+            await screen.show_all(index)
             await until(pilot, lambda: all(label.size.width for label in screen.query("Form .name")))
             shown = [(str(label.content), label.size.width) for label in screen.query("Form .name")]
             assert {option.name for option in part.options} <= {name for name, _ in shown}
@@ -114,7 +119,7 @@ def test_settings_of_one_stage_alone_survive_the_form():
         "stages": [{"stage": "prune", "training": training}, {"stage": "quantize"}],
     }
     source = recipe.parse(document, folder=Path.cwd())
-    assert Draft(source).recipe() == source
+    assert draft_of(source).recipe() == source
 
 
 async def test_a_second_quantize_is_refused_in_words(app):
@@ -175,22 +180,11 @@ async def test_a_preset_is_loaded_and_saved_and_read_back_equal(app, saved):
     assert recipe.load(written) == shipped
 
 
-async def test_a_broken_preset_says_what_is_wrong_and_cannot_be_chosen(app, saved):
-    saved.mkdir()
-    (saved / "aaa.toml").write_text("name = 'x'\nbackbone = 'nope'\ndataset = 'digits'\n")
-    async with app.run_test(size=(80, 24)) as pilot:
-        await open_compose(app, pilot)
-        await pilot.press("p")
-        await until(pilot, lambda: "is called 'nope'" in screen_text(app))
-        await pilot.press("enter")
-        await pilot.pause()
-        assert isinstance(app.screen, ChooseModal)
-
-
 def test_every_preset_survives_the_form():
     for path in presets.presets().values():
         source = recipe.load(path)
-        assert Draft(source).recipe() == source
+        assert draft_of(source).recipe() == source
+        assert Draft.of(path.read_text(), folder=path.parent).recipe() == source
 
 
 def test_the_dry_run_tells_what_is_reused(store):
@@ -201,7 +195,7 @@ def test_the_dry_run_tells_what_is_reused(store):
         folder = store.stages_folder / key
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps({}))
-    plan = plan_of(ours, store)
+    plan = Estimator(store).plan(ours, [])
     assert [entry.is_reused for entry in plan.entries] == [True, True, False]
     assert plan.epochs == 4
     assert plan.is_ready
@@ -227,29 +221,37 @@ async def test_an_absent_dataset_stops_the_launch_or_is_downloaded(app, store, t
     assert store.runs() == []
 
 
-async def test_launch_shows_the_plan_then_starts_a_process_and_goes_live(app, store, tmp_path, monkeypatch):
-    fake = tmp_path / "python"
-    fake.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'import sys; print(sys.argv)' \"$@\"\n")
-    fake.chmod(0o755)
-    monkeypatch.setattr(process.sys, "executable", str(fake))
+@pytest.mark.parametrize(("key", "how"), [("y", {}), ("q", {"queue": True})])
+async def test_launch_shows_the_plan_then_starts_a_process_or_queues_it(app, store, monkeypatch, key, how):
+    launched, begin = [], process.launch
+
+    def launch(where, chosen, **given):
+        launched.append((chosen, given))
+        return begin(where, chosen)
+
+    monkeypatch.setattr(process, "launch", launch)
+    monkeypatch.setattr(process.sys, "executable", "/bin/echo")
+    shown = []
+    monkeypatch.setattr(app, "watch_launched", shown.append)
     async with app.run_test(size=(80, 24)) as pilot:
-        await open_compose(app, pilot)
+        screen = await open_compose(app, pilot)
         await add(app, pilot, "prune")
         await pilot.press("L")
         await until(pilot, lambda: isinstance(app.screen, LaunchModal) and app.screen.plan is not None)
         await until(pilot, lambda: "0 reused, 2 to train: 26 epochs" in screen_text(app))
-        await pilot.press("y")
-        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        await until(pilot, lambda: "quickstart" in screen_text(app))
+        await pilot.press(key)
+        await until(pilot, lambda: shown)
+        assert app.screen is screen
         (run,) = store.runs()
-        assert Path(run.folder / "recipe.toml").exists()
+        assert shown == [run.id]
+        assert launched == [(screen.draft.recipe(), how)]
         await until(pilot, lambda: "work" in run.log_path.read_text())
 
 
 @pytest.mark.parametrize("name", ["", "../up", ".hidden", "two words", "a/b", "x" * 101])
 def test_a_preset_cannot_be_called_what_no_file_should_be_called(saved, name):
     with pytest.raises(RecipeError, match="cannot name a preset"):
-        presets.save(fakes.recipe_of("pq", "PQ"), name, saved)
+        presets.save(fakes.recipe_of("pq", "PQ").to_toml(), name, saved, folder=saved)
     assert not saved.exists()
 
 
@@ -257,4 +259,4 @@ def test_a_dataset_from_outside_is_taken_over_with_its_options_and_not_imported(
     table = '{ name = "no_such_package:Mine", path = "/x", level = 2, share = 0.5, flip = true, names = ["a", "b"] }'
     text = f'name = "n"\nbackbone = "tiny"\ndataset = {table}'
     found = recipe.loads(text, source="x", folder=Path.cwd())
-    assert Draft(found).recipe() == found
+    assert draft_of(found).recipe() == found

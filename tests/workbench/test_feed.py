@@ -2,12 +2,14 @@
 
 import math
 
+import pytest
+
 from pipeline import events as e
-from pipeline.runs.state import Status
+from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
 from tests.workbench import fakes
 from workbench.feed import MOST_POINTS, Feed, thinned
-from workbench.messages import FeedFailed, RunChanged, RunsChanged
+from workbench.messages import DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 from workbench.widgets import words
 
@@ -19,34 +21,40 @@ def feed_of(store):
     return Feed(store, posted.append, quick), posted
 
 
+def only(posted, kind):
+    return [message for message in posted if isinstance(message, kind)]
+
+
 def test_nothing_is_posted_while_nothing_changes(store):
     ours = fakes.recipe_of("pq", "PQ")
-    fakes.add_run(store, ours, fakes.whole(ours))
+    run = fakes.add_run(store, ours, fakes.whole(ours), log="one\n")
     feed, posted = feed_of(store)
+    feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
     feed.poll()
-    assert [type(message) for message in posted] == [RunsChanged]
+    assert [type(message) for message in posted] == [RowsChanged, DetailChanged, LogGrew]
     feed.poll()
     feed.poll()
-    assert len(posted) == 1
+    assert len(posted) == 3
 
 
-def test_only_the_run_that_went_on_gets_another_picture(store):
+def test_only_the_run_that_went_on_gets_another_row(store):
     ours = fakes.recipe_of("pq", "PQ")
     with fakes.running(store, ours, [fakes.started(ours)]) as one, fakes.running(store, ours, [fakes.started(ours)]):
         feed, posted = feed_of(store)
         feed.poll()
         fakes.write(one, fakes.training(ours, 0, fakes.START_S, epochs=1))
         feed.poll()
-        before = {view.id: view for view in posted[0].views}
-        after = {view.id: view for view in posted[1].views}
+        before = {row.id: row for row in posted[0].rows}
+        after = {row.id: row for row in posted[-1].rows}
         assert [run_id for run_id in after if after[run_id] is not before[run_id]] == [one.id]
-        assert after[one.id].state.stages[0].epoch == 1
+        assert after[one.id].steps[0].epoch == 1
 
 
-def test_a_finished_run_is_not_read_again(store, monkeypatch):
+def test_a_run_that_is_over_is_not_read_again(store, monkeypatch):
     ours = fakes.recipe_of("pq", "PQ")
-    fakes.add_run(store, ours, fakes.whole(ours))
+    run = fakes.add_run(store, ours, fakes.whole(ours))
     feed, _ = feed_of(store)
+    feed.follow(Interest(ids=(run.id,), has_curves=True))
     feed.poll()
     reads = []
     monkeypatch.setattr(Run, "events", lambda self, offset=0: reads.append(self) or ([], offset))
@@ -57,81 +65,94 @@ def test_a_finished_run_is_not_read_again(store, monkeypatch):
 def test_a_run_that_appears_and_one_that_goes_are_told(store):
     feed, posted = feed_of(store)
     feed.poll()
-    assert posted[-1].views == ()
+    assert posted[-1].rows == ()
     ours = fakes.recipe_of("pq", "PQ")
     run = fakes.add_run(store, ours, fakes.whole(ours))
     feed.poll()
-    assert [view.name for view in posted[-1].views] == ["pq"]
+    assert [row.name for row in posted[-1].rows] == ["pq"]
     store.delete(run)
     feed.poll()
-    assert posted[-1].views == ()
+    assert posted[-1].rows == ()
 
 
-def test_the_curves_and_the_log_of_the_followed_run_only(store):
+def test_curves_and_log_are_read_for_the_runs_of_interest_alone(store):
     ours = fakes.recipe_of("pq", "PQ")
-    run = fakes.add_run(store, ours, fakes.whole(ours), log="one\ntwo\ncut")
+    run = fakes.add_run(store, ours, fakes.whole(ours), log="one\n 1%\r 50%\r100%\ncut")
+    fakes.add_run(store, ours, fakes.whole(ours), log="other\n")
     feed, posted = feed_of(store)
+    feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
     feed.poll()
-    feed.follow(run.id)
+    (detail,), (log,) = only(posted, DetailChanged), only(posted, LogGrew)
+    assert detail.detail.curves.borders == (0.0, 4.0, 8.0)
+    assert detail.detail.curves.clock[1][0] > fakes.START_S
+    assert (log.lines, log.is_first) == (("one", "100%"), True)
+    with run.log_path.open("a") as written:
+        written.write(" line\n")
     feed.poll()
-    message = posted[-1]
-    assert isinstance(message, RunChanged)
-    assert message.curves.borders == (0.0, 4.0, 8.0)
-    assert message.lines == ("one", "two")
-    with run.log_path.open("a") as log:
-        log.write(" line\n")
-    feed.poll()
-    assert posted[-1].lines == ("cut line",)
-    assert posted[-1].curves is None
+    assert (posted[-1].lines, posted[-1].is_first) == (("cut line",), False)
     count = len(posted)
-    feed.follow(None)
+    feed.follow(Interest())
     feed.poll()
     assert len(posted) == count
 
 
-def test_following_again_gives_everything_again(store):
+def test_following_again_gives_everything_again_and_says_that_the_log_begins_anew(store):
     ours = fakes.recipe_of("pq", "PQ")
-    run = fakes.add_run(store, ours, fakes.whole(ours))
+    run = fakes.add_run(store, ours, fakes.whole(ours), log="one\n")
     feed, posted = feed_of(store)
     for _ in range(2):
-        feed.follow(run.id)
+        posted.clear()
+        feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
         feed.poll()
-        assert posted[-1].curves is not None
+        assert only(posted, DetailChanged)[0].detail.curves is not None
+        assert only(posted, LogGrew)[0].is_first
+        feed.follow(Interest())
+        feed.poll()
+
+
+def test_what_was_not_finite_is_counted(store):
+    ours = fakes.recipe_of("p", "P")
+    found = [fakes.started(ours), e.StageStarted(index=0, steps=40)]
+    found += [e.Progressed(index=0, step=k, metrics={"loss": None if k % 2 else 1.0}) for k in range(10)]
+    with fakes.running(store, ours, found) as run:
+        feed, posted = feed_of(store)
+        feed.follow(Interest(ids=(run.id,), has_curves=True))
+        feed.poll()
+        assert only(posted, DetailChanged)[0].detail.curves.bad == {"loss": 5}
+
+
+def test_a_long_run_is_thinned_where_it_is_read(store):
+    ours = fakes.recipe_of("p", "P")
+    found = [fakes.started(ours), e.StageStarted(index=0, steps=20_000)]
+    found += [e.Progressed(index=0, step=k, metrics={"loss": 9.0 if k == 777 else 1.0}) for k in range(1, 10_000)]
+    with fakes.running(store, ours, found) as run:
+        feed, posted = feed_of(store)
+        feed.follow(Interest(ids=(run.id,), has_curves=True))
+        feed.poll()
+        xs, ys = only(posted, DetailChanged)[0].detail.curves.series["loss"]
+        assert len(xs) <= 2 * MOST_POINTS
+        assert max(ys) == 9.0
 
 
 def test_a_store_that_cannot_be_read_is_said_once(store):
-    store.folder.mkdir()
-    store.runs_folder.mkdir()
+    store.runs_folder.mkdir(parents=True)
+    (store.folder / "runs").rmdir()
+    (store.folder / "runs").write_text("no folder")
     feed, posted = feed_of(store)
-    store.runs_folder.rmdir()
-    store.runs = lambda: (_ for _ in ()).throw(PermissionError(13, "no"))
     feed.poll()
     feed.poll()
     assert [type(message) for message in posted] == [FeedFailed]
 
 
-def test_a_corrupt_log_and_a_wild_event_are_shown_as_such(store):
+def test_a_corrupt_log_is_shown_as_such(store):
     ours = fakes.recipe_of("pq", "PQ")
-    fakes.add_run(store, ours, [e.StageStarted(index=9, steps=3)])
+    run = fakes.add_run(store, ours, [e.StageStarted(index=9, steps=3)])
     feed, posted = feed_of(store)
+    feed.follow(Interest(ids=(run.id,), has_curves=True))
     feed.poll()
-    (view,) = posted[0].views
-    assert view.problem
-    assert words.status_words(view) == "?? unreadable"
-
-
-def test_a_lost_run_that_comes_back_is_running_again(store):
-    import fcntl
-
-    ours = fakes.recipe_of("pq", "PQ")
-    run = fakes.add_run(store, ours, [fakes.started(ours)])
-    feed, posted = feed_of(store)
-    feed.poll()
-    assert posted[-1].views[0].state.status is Status.LOST
-    with run.lock_path.open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        feed.poll()
-        assert posted[-1].views[0].state.status is Status.RUNNING
+    (row,) = posted[0].rows
+    assert words.status_words(row) == "?? unreadable"
+    assert only(posted, DetailChanged)[0].detail.problem
 
 
 def test_thinning_keeps_ends_extremes_and_order():
@@ -140,9 +161,32 @@ def test_thinning_keeps_ends_extremes_and_order():
     ys[1234], ys[8765], ys[5000] = 50.0, -50.0, math.nan
     kept_xs, kept_ys = thinned(xs, ys)
     assert len(kept_xs) <= MOST_POINTS
-    assert list(kept_xs) == sorted(kept_xs)
+    assert kept_xs == sorted(kept_xs)
     assert kept_xs[-1] == xs[-1]
     assert (max(kept_ys), min(kept_ys)) == (50.0, -50.0)
+
+
+def left(*events):
+    state = RunState()
+    for event in events:
+        state = state.after(event)
+    return state.stage_eta_s(state.updated_s)
+
+
+def test_the_time_that_is_left_comes_from_steps_not_from_waits_or_earlier_work():
+    ours = fakes.recipe_of("p", "P")
+    began = [fakes.started(ours, 0.0), e.StageStarted(time_s=100.0, index=0, steps=100)]
+    steady = [e.Progressed(time_s=100.0 + k, index=0, step=k, metrics={}) for k in range(1, 11)]
+    assert left(*began, *steady) == pytest.approx(90)
+    waited = [
+        e.Waited(time_s=111.0, reason="a measurement goes on"),
+        e.Progressed(time_s=999.0, index=0, step=11, metrics={}),
+    ]
+    assert left(*began, *steady, *waited) == pytest.approx(89)
+    resumed = [e.Progressed(time_s=101.0 + k, index=0, step=60 + k, metrics={}) for k in range(5)]
+    assert left(*began, *resumed) == pytest.approx(36)
+    slower = [e.Progressed(time_s=110.0 + 100 * k, index=0, step=10 + k, metrics={}) for k in range(1, 21)]
+    assert left(*began, *steady, *slower) > 6500
 
 
 def test_numbers_are_written_in_one_way():

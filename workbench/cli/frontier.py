@@ -1,175 +1,157 @@
-"""``frontier``: finished runs beside each other, and which of them no other beats in everything."""
+"""``frontier``: finished runs beside each other, and which of them no other beats."""
 
 import argparse
-import math
 import sys
-from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
-from pipeline.errors import PipelineError
-from pipeline.report import Latency, Report, pareto_front
 from pipeline.runs import wording
+from pipeline.runs.index import Index
+from pipeline.runs.rows import Row
 from pipeline.runs.state import Status
-from pipeline.runs.store import Run, RunStore
-from workbench import locations
+from pipeline.runs.store import RunStore
+from workbench import filters, locations
 from workbench.cli import exit_codes, output
 from workbench.cli.numbers import CONTENDED
+from workbench.widgets import figures, scatter
+from workbench.widgets.scatter import Axis, Scene
 
 
-class Entry(Struct, frozen=True, kw_only=True):
-    """A measured run."""
+class Entry(figures.Entry, frozen=True, kw_only=True):
+    """A measured run in the JSON document."""
 
-    id: str
-    name: str
-    stages: str
-    """Initials of the stages, in order."""
     status: str
-    backbone: str
-    dataset: str
-    """The dataset with its options, as JSON where it has any."""
-    top1: float
-    """Percent of the test split."""
-    size_bytes: int
-    median_ms: float | None
-    """In the fastest runtime; None when not measured."""
-    contended: bool
-    """Something else used the processor while the latency was measured."""
-    top1_points: float | None
-    """Against the run's own baseline."""
     size_ratio: float | None
+    """How many times smaller than the run's own baseline."""
     speedup: float | None
-    conditions: str
-    """How the latency was measured; numbers of different conditions do not compare."""
-    on_front: bool = False
-    """No other run of the group is at least as good in everything and better in something."""
+    """How many times faster than the run's own baseline."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print a table for each dataset, and a plot on a terminal.
+    """Print a table for each data, and a plot on a terminal; or write figures.
 
     Raises:
         RunStoreError: the store cannot be read.
+        ExportError: a figure cannot be written.
+        Refusal: the filter cannot be understood.
     """
-    found = [entry(run) for run in RunStore(locations.store_folder(arguments.store)).runs()]
-    measured = [one for one in found if one is not None and (arguments.all or one.status == Status.FINISHED)]
-    grouped = groups(measured, by=arguments.x)
+    index = Index(RunStore(locations.store_folder(arguments.store)))
+    index.look()
+    try:
+        wanted = filters.parse(" ".join(arguments.filter))
+    except filters.FilterError as error:
+        raise exit_codes.Refusal(str(error)) from None
+    scenes = groups(
+        [row for row in index.rows if (arguments.all or row.is_finished) and wanted.matches(row)],
+        *(scatter.axis(key) for key in (arguments.x, arguments.y, arguments.z)),
+    )
+    if arguments.out:
+        _write(scenes, arguments.out)
     if arguments.json:
-        output.document([{"dataset": dataset, "runs": runs} for dataset, runs in grouped.items()])
+        output.document([{"dataset": data, "runs": entries(made)} for data, made in scenes.items()])
         return exit_codes.DONE
-    if not grouped:
-        output.say("no finished run has been measured yet. To launch one: pqd-workbench run smoke")
-    for dataset, runs in grouped.items():
-        _print(dataset, runs)
+    if not scenes:
+        output.say(
+            f"none of the finished runs passes {wanted.text!r}."
+            if wanted.text
+            else "no finished run has been measured yet. To launch one: pqd-workbench run smoke"
+        )
+    for data, made in scenes.items():
+        _print(data, made)
         if sys.stdout.isatty():
-            plot(runs, x=arguments.x)
+            _plot(made)
     return exit_codes.DONE
 
 
-def entry(run: Run) -> Entry | None:
-    """Read a run; None when it cannot be read or was not measured."""
-    try:
-        recipe, state = run.recipe(), run.state()
-    except PipelineError:
-        return None
-    deployed: Report = state.deployed
-    if deployed.accuracy is None or deployed.size is None:
-        return None
-    fastest, versus = deployed.fastest, deployed.versus(state.baseline)
-    dataset = recipe.document()["dataset"]
-    return Entry(
-        id=run.id,
-        name=recipe.name,
-        stages=recipe.letters or "none",
-        status=state.status.value,
-        backbone=recipe.backbone,
-        dataset=dataset if isinstance(dataset, str) else msgspec.json.encode(dataset).decode(),
-        top1=deployed.accuracy.top1,
-        size_bytes=deployed.size.size_bytes,
-        median_ms=fastest.median_ms if fastest else None,
-        contended=fastest is not None and fastest.contended,
-        top1_points=versus.top1_points,
-        size_ratio=versus.size_ratio,
-        speedup=versus.speedup.get(fastest.condition) if fastest else None,
-        conditions=_conditions(fastest),
-    )
+def groups(rows: list[Row], x: Axis, y: Axis, z: Axis) -> dict[str, Scene]:
+    """Make a scene of the runs on each data; only they compare."""
+    made = {
+        data: scatter.scene([row for row in rows if row.data == data], x, y, z) for data in {row.data for row in rows}
+    }
+    return {data: made[data] for data in sorted(made) if made[data].points}
 
 
-def groups(entries: Sequence[Entry], *, by: str) -> dict[str, list[Entry]]:
-    """Sort the runs into those that compare, smallest (or fastest) first, the Pareto front marked."""
-    made: dict[str, list[Entry]] = {}
-    for one in entries:
-        made.setdefault(one.dataset, []).append(one)
-    for key, runs in made.items():
-        front = {one.id for one in pareto_front((one, _costs(one)) for one in runs)}
-        marked = [msgspec.structs.replace(one, on_front=one.id in front) for one in runs]
-        made[key] = sorted(marked, key=lambda one: one.size_bytes if by == "size" else _or_nan(one.median_ms))
-    return dict(sorted(made.items()))
+def entries(made: Scene) -> list[Entry]:
+    """List the runs of a scene from left to right."""
+    return [
+        Entry(
+            **msgspec.structs.asdict(entry), status=point.row.status.value, size_ratio=point.row.size_ratio,
+            speedup=point.row.speedup,
+        )
+        for entry, point in zip(figures.entries(made), made.points, strict=True)
+    ]  # fmt: skip
 
 
-def plot(runs: Sequence[Entry], *, x: str) -> None:
-    """Draw accuracy against size or latency, the front apart from the rest."""
-    import plotext
-
-    plotext.clear_figure()
-    plotext.theme("clear")
-    plotext.plotsize(None, 20)
-    drawn = False
-    for on_front, marker, label in ((True, "@", "front"), (False, "o", "beaten by another")):
-        chosen = [one for one in runs if one.on_front is on_front and (x == "size" or one.median_ms is not None)]
-        if chosen:
-            xs = [one.size_bytes / wording.MIB if x == "size" else one.median_ms for one in chosen]
-            plotext.scatter(xs, [one.top1 for one in chosen], marker=marker, label=label)
-            drawn = True
-    if drawn:
-        plotext.xlabel("checkpoint, MiB" if x == "size" else "median latency, ms")
-        plotext.ylabel("top-1, %")
-        output.say(plotext.uncolorize(plotext.build()))
+def _write(scenes: dict[str, Scene], names: list[str]) -> None:
+    if len(scenes) > 1:
+        data = ", ".join(repr(one) for one in scenes)
+        raise exit_codes.Refusal(f"a figure is of runs on the same data, and these are on {data}; narrow them down.")
+    # Without a point nothing is written, and the reason is said.
+    made = next(iter(scenes.values()), scatter.scene([], *map(scatter.axis, ("size", "top1", "latency"))))
+    for name in names:
+        path = Path(name).expanduser()
+        figures.write(made, path)
+        output.remark(f"written: {path}")
 
 
-def _print(title: str, runs: Sequence[Entry]) -> None:
-    right = ("top-1 %", "points", "MiB", "smaller", "ms", "faster")
+def _plot(made: Scene) -> None:
+    """Draw on a terminal what the app draws."""
+    import shutil
+
+    from workbench.settings import Settings
+    from workbench.widgets import raster
+
+    marker = Settings.from_environment().marker
+    width = min(120, shutil.get_terminal_size().columns)
+    output.say(f"{made.y.title} over {made.x.title}")
+    output.say(raster.draw(made, raster.Look(has_bars=False, marker=marker), width, 20).text)
+    for line in raster.legend(made, marker)[:2]:
+        output.say(line)
+    output.say("")
+
+
+def _print(title: str, made: Scene) -> None:
+    more = [
+        axis.column
+        for axis in dict.fromkeys((made.y, made.x, made.z))
+        if axis.key not in ("top1", "points", "size", "ratio", "latency", "speedup")
+    ]
+    right = ("top-1 %", "points", "MiB", "smaller", "ms", "faster", *(column.title for column in more))
     table = output.table(
         "", "run", "id", "backbone", "stages", *right, right=right, whole=("id", "stages"), title=output.clean(title)
     )
-    for one in runs:
+    for row in (point.row for point in made.points):
         table.add_row(
-            "*" if one.on_front else "",
-            output.clean(one.name if one.status == Status.FINISHED else f"{one.name} ({one.status})"),
-            one.id[-4:],
-            output.clean(one.backbone),
-            one.stages,
-            wording.number(one.top1, ".2f"),
-            wording.number(one.top1_points, "+.2f"),
-            wording.mib(one.size_bytes, unit=False),
-            wording.ratio(one.size_ratio),
-            wording.milliseconds(one.median_ms, unit=False) + ("!" if one.contended else ""),
-            wording.ratio(one.speedup),
+            "*" if row.id in made.front else "+" if row.id in made.deep_front else "",
+            output.clean(row.name if row.status is Status.FINISHED else f"{row.name} ({row.status.value})"),
+            row.id[-4:],
+            output.clean(row.backbone),
+            row.letters or "none",
+            wording.number(row.top1, ".2f"),
+            wording.number(row.points, "+.2f"),
+            wording.mib(row.size_bytes, unit=False),
+            wording.ratio(row.size_ratio),
+            wording.milliseconds(row.median_ms, unit=False) + ("!" if row.contended else ""),
+            wording.ratio(row.speedup),
+            *(column.text(row) for column in more),
         )
     output.console().print(table)
-    output.say("* no other run here is as good in accuracy, size and latency, and better in one.")
-    if any(one.contended for one in runs):
+    _explain(made)
+
+
+def _explain(made: Scene) -> None:
+    y, x, z = (axis.column.title for axis in (made.y, made.x, made.z))
+    if made.has_front:
+        output.say(f"* no other run here is as good in {y} and {x}, and better in one.")
+        output.say(f"+ the same in these and {z} alone.")
+    if made.left_out:
+        output.say(f"{made.left_out} more without a number for an axis.")
+    if any(point.row.contended for point in made.points):
         output.say(CONTENDED)
-    conditions = sorted({one.conditions for one in runs if one.conditions})
+    conditions = scatter.conditions(made.points)
     if len(conditions) == 1:
         output.say(f"latency: {conditions[0]}")
     elif conditions:
         output.say("latency was measured under different conditions, so compare it with care: " + "; ".join(conditions))
     output.say("")
-
-
-def _conditions(latency: Latency | None) -> str:
-    if latency is None:
-        return ""
-    threads = f"{latency.threads} thread{'s' * (latency.threads != 1)}"
-    return f"{latency.runtime}, {threads}, batch {latency.batch_size}, {latency.machine.cpu}"
-
-
-def _costs(one: Entry) -> tuple[float, ...]:
-    return (-one.top1, float(one.size_bytes), _or_nan(one.median_ms))
-
-
-def _or_nan(value: Any) -> float:
-    return math.nan if value is None else float(value)

@@ -89,7 +89,7 @@ def _activity(state: RunState, now_s: float) -> str:
     going_on = state.activity
     if not going_on and state.index is not None:
         going_on = f"training {wording.stage_name(state, state.index)} on {state.device}"
-    parts = [wording.status(state), going_on]
+    parts = [wording.status(state), wording.stopping(state.stopping), going_on]
     if state.started_s is not None:
         parts.append(f"for {wording.duration((state.ended_s or now_s) - state.started_s)}")
     left = state.eta_s(now_s)

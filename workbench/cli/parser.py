@@ -6,6 +6,7 @@ import re
 from typing import NoReturn
 
 from pipeline import catalog
+from pipeline.runs import naming
 from workbench.cli import exit_codes
 from workbench.locations import CONFIG_VARIABLE, STORE_VARIABLE
 
@@ -15,9 +16,12 @@ VERBS: dict[str, str] = {
     "show": "show the numbers, the recipe and the surroundings of a run",
     "watch": "follow a run that was launched before",
     "stop": "end a run; what its finished stages learnt is kept",
+    "resume": "launch the recipe of a run that is over again; an interrupted stage goes on where it was",
+    "queue": "show the runs that wait for their turn, or change how many go on at once",
     "measure": "measure finished runs again, side by side on this machine",
     "export": "leave finished runs in a folder, as files that other software opens",
     "frontier": "compare finished runs by accuracy, size and latency",
+    "compare": "set runs side by side: where their recipes differ, and what came of it",
     "check": "try whether a backbone of your own can be trained, pruned, quantised and exported",
     "presets": "list, print or copy the recipes that come with the workbench",
 }
@@ -70,6 +74,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="call the run so instead of by the recipe's name")
     parser.add_argument("--seed", type=int, metavar="N", help="start of every random stream")
     parser.add_argument("--download", action="store_true", help="let the dataset be downloaded if it is absent")
+    _launched(parser)
+
+
+def _launched(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--queue", action="store_true", help="let it wait for its turn; see the verb queue")
     parser.add_argument("--detach", action="store_true", help="print the id and return at once")
     _json(parser, "print one JSON document at the end; progress goes to stderr")
 
@@ -92,7 +101,24 @@ def _watch(parser: argparse.ArgumentParser) -> None:
 
 def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument(
+        "--after", choices=("epoch", "stage"),
+        help="let it end the epoch or the stage at work; default: it ends at its next step",
+    )  # fmt: skip
+    parser.add_argument("--withdraw", action="store_true", help="let it go on after all, as long as it does")
     parser.add_argument("--no-wait", action="store_true", help="ask, and do not wait until it is over")
+
+
+def _resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    _launched(parser)
+
+
+def _queue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, metavar="N", help="let N runs go on at once")
+    parser.add_argument("--start", metavar="RUN", help="let a waiting run begin at once, whatever goes on")
+    parser.add_argument("--first", metavar="RUN", help="put a waiting run before all others")
+    _json(parser)
 
 
 def _measure(parser: argparse.ArgumentParser) -> None:
@@ -113,16 +139,53 @@ def _measure(parser: argparse.ArgumentParser) -> None:
 
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
-    parser.add_argument("--to", metavar="FOLDER", required=True, help="a folder named by the run's id is made here")
+    parser.add_argument("--to", metavar="FOLDER", required=True, help="each run gets a folder of its own here")
     parser.add_argument(
         "--format", metavar="FORMAT", action="append", dest="formats",
         help=f"{', '.join(catalog.names('exports'))}; may be given again; default: all that can be written",
     )  # fmt: skip
+    known = ", ".join(f"{{{name}}}" for name in naming.fields)
+    parser.add_argument(
+        "--name", metavar="TEMPLATE", default=naming.DEFAULT,
+        help=f"of each run's folder, with {known} (default: {naming.DEFAULT})",
+    )  # fmt: skip
+    _json(parser, "print files, checksums and checks as one JSON document; progress goes to stderr")
 
 
 def _frontier(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--x", choices=("size", "latency"), default="size", help="what to sort and to plot by")
+    parser.add_argument("filter", metavar="FILTER", nargs="*", help="show the runs that pass, as the line / of the app")
+    for axis, default, words in (
+        ("x", "size", "what to sort and to plot by"),
+        ("y", "top1", "what stands on the other axis"),
+        ("z", "latency", "the third quantity of the front"),
+    ):
+        parser.add_argument(
+            f"--{axis}", type=_quantity, metavar="QUANTITY", default=default, help=f"{words} ({default})"
+        )
     parser.add_argument("--all", action="store_true", help="also measured runs that did not finish")
+    parser.add_argument(
+        "--out", metavar="FILE", action="append", default=[],
+        help="write the figure; the ending decides: .svg .png .txt .csv .json; may be given again",
+    )  # fmt: skip
+    _json(parser)
+
+
+def _quantity(text: str) -> str:
+    """Take the name of a quantity that can stand on an axis."""
+    from workbench.columns import columns
+
+    known = [column.key for column in columns.values() if column.is_number]
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(known)})")
+    return text
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help=f"{RUN_HELP}; the first is what others are compared with"
+    )
+    parser.add_argument("--all", action="store_true", help="also what is equal in all runs")
+    parser.add_argument("--out", metavar="FILE", help="write the table as .csv")
     _json(parser)
 
 
@@ -143,10 +206,7 @@ def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document
     parser.add_argument("--json", action="store_true", help=words)
 
 
-_declare = {
-    "run": _run, "list": _list, "show": _show, "watch": _watch,
-    "stop": _stop, "measure": _measure, "export": _export, "frontier": _frontier, "check": _check, "presets": _presets,
-}  # fmt: skip
+_declare = {verb: globals()[f"_{verb}"] for verb in VERBS}
 
 
 def _epilog() -> str:

@@ -188,7 +188,9 @@ def ending(run: Run, state: RunState, *, store: str | None) -> None:
     if state.status is Status.FINISHED:
         lines.append(f"next: {command(store, 'export', run.id, '--to', 'FOLDER')}")
         lines.append(f"      {command(store, 'measure', run.id)}")
-    elif not state.status.is_over:
+    elif state.status.is_over:
+        lines.append(f"next: {command(store, 'resume', run.id)}")
+    else:
         lines.append(f"next: {command(store, 'watch', run.id)}")
     for line in lines:
         console.print(output.clean(line), soft_wrap=True)

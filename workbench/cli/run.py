@@ -10,7 +10,7 @@ from pipeline import options, presets, recipe
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.runs import process
-from pipeline.runs.store import RunStore
+from pipeline.runs.store import Run, RunStore
 from workbench import locations
 from workbench.cli import exit_codes, follow, output, reporting
 
@@ -24,7 +24,16 @@ def main(arguments: argparse.Namespace) -> int:
     """
     wanted = load(arguments)
     refuse_absent_data(wanted)
-    run = process.launch(RunStore(locations.store_folder(arguments.store)), wanted)
+    run = process.launch(RunStore(locations.store_folder(arguments.store)), wanted, queue=arguments.queue)
+    return launched(run, arguments)
+
+
+def launched(run: Run, arguments: argparse.Namespace) -> int:
+    """Say which run was launched, then follow it unless told to detach.
+
+    Raises:
+        PipelineError: a file of the run cannot be read.
+    """
     if arguments.detach:
         if arguments.json:
             output.document({"id": run.id, "folder": str(run.folder)})

@@ -1,4 +1,4 @@
-"""``stop``: ask a run to end at its next step, and wait until it has."""
+"""``stop``: ask a run to end at its next step, or after its epoch or stage, and wait until it has."""
 
 import argparse
 import time
@@ -17,9 +17,14 @@ def main(arguments: argparse.Namespace) -> int:
         PipelineError: there is no such run, or it is not alive.
     """
     run = RunStore(locations.store_folder(arguments.store)).open(arguments.run)
-    process.stop(run)
+    if arguments.withdraw:
+        process.withdraw_stop(run)
+        output.say(f"the run {run.id} goes on.")
+        return exit_codes.DONE
+    process.stop(run, arguments.after or "now")
     if arguments.no_wait:
-        output.say(f"the run {run.id} was asked to stop.")
+        when = f" after its {arguments.after}" if arguments.after else ""
+        output.say(f"the run {run.id} was asked to stop{when}.")
         return exit_codes.DONE
     while run.is_alive():
         time.sleep(follow.POLL_S)

@@ -14,6 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from workbench.modals.base import Modal
+from workbench.widgets import words
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -25,6 +26,10 @@ class Choice(Struct, frozen=True, kw_only=True):
     """Shown beside or below the list while the line is highlighted."""
     refused: str = ""
     """Why it cannot be chosen; empty when it can."""
+    remark: str = ""
+    """What should be known before it is chosen, as that it is broken; empty when nothing."""
+    badge: str = ""
+    """A word beside the name that tells it from others."""
 
 
 class ChooseModal(Modal[str]):
@@ -32,10 +37,10 @@ class ChooseModal(Modal[str]):
 
     DEFAULT_CSS = """
     ChooseModal {
-        .dialog { height: auto; width: 86; }
+        .dialog { height: auto; }
         #body { height: auto; }
         OptionList {
-            width: auto; max-width: 42; height: auto; max-height: 16;
+            width: auto; max-width: 43; height: auto; max-height: 16;
             border: none; background: $background; padding: 0;
         }
         OptionList:focus { border: none; background-tint: transparent; }
@@ -62,13 +67,29 @@ class ChooseModal(Modal[str]):
         with VerticalScroll(classes="dialog", can_focus=False) as dialog:
             dialog.border_title = Content(self._title)
             dialog.border_subtitle = Content(self._hint)
+            dialog.styles.width = 86 if self.has_class("-short") else 110
             with Horizontal(id="body"):
                 yield OptionList(*(self._option(choice) for choice in self._choices))
                 with VerticalScroll(id="preview", can_focus=False):
                     yield Static(id="about")
 
     def _option(self, choice: Choice) -> Option:
-        return Option(Text(choice.name, style="dim" if choice.refused else "", no_wrap=True))
+        name = f"{'! ' if choice.remark else ''}{choice.name}{f', {choice.badge}' if choice.badge else ''}"
+        return Option(Text(words.cut(name, 41), style="dim" if choice.refused else "", no_wrap=True))
+
+    @property
+    def highlighted(self) -> Choice | None:
+        """The line under the cursor; None without lines."""
+        place = self.query_one(OptionList).highlighted
+        return self._choices[place] if place is not None and place < len(self._choices) else None
+
+    def put(self, choices: Sequence[Choice]) -> None:
+        """Show other lines."""
+        lines = self.query_one(OptionList)
+        place = lines.highlighted or 0
+        self._choices = list(choices)
+        lines.set_options([self._option(choice) for choice in choices])
+        lines.highlighted = min(place, len(choices) - 1) if choices else None
 
     def on_mount(self) -> None:
         """Stand on the first line."""
@@ -78,8 +99,8 @@ class ChooseModal(Modal[str]):
     def preview(self, event: OptionList.OptionHighlighted) -> None:
         """Show what the line is about."""
         choice = self._choices[event.option_index]
-        refused = f"{choice.refused}\n\n" if choice.refused else ""
-        self.query_one("#about", Static).update(Content(refused + choice.about))
+        first = "\n".join(filter(None, (choice.refused, choice.remark)))
+        self.query_one("#about", Static).update(Content(f"{first}\n\n{choice.about}" if first else choice.about))
 
     @on(OptionList.OptionSelected)
     def choose(self, event: OptionList.OptionSelected) -> None:

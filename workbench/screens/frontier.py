@@ -1,25 +1,36 @@
 """4 Frontier: which one do I take?"""
 
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from rich.console import Group
 from rich.text import Text
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.reactive import reactive
-from textual.widgets import Static
+from textual.containers import Horizontal
+from textual.widgets import Input, Static
 
-from workbench.messages import RunView
-from workbench.modals.export import ExportModal
+from pipeline.runs.rows import Row
+from workbench.filters import FilterError
 from workbench.screens._base import WorkbenchScreen
-from workbench.widgets import details, words
-from workbench.widgets import scatter as drawing
-from workbench.widgets.chart import Chart
+from workbench.widgets import raster, scatter, standing
+from workbench.widgets.raster import Look
+from workbench.widgets.scatter import Axis, Point, Rate, Scene
+from workbench.widgets.scatter_chart import ScatterChart
 
 Shown = tuple[str | None, str]
-"""Backbone (None for all of them) and dataset of the runs that are shown."""
+"""Backbone (None for all of them) and data of the runs that are shown."""
+
+logs = ((True, False), (True, True), (False, True), (False, False))
+"""Which of the axes x and y are logarithmic, in the order in which a key goes through them."""
+nothing = """No finished run with numbers yet.
+
+Press 2 to compose one, 3 to watch what goes on."""
+hidden = """None of the finished runs has a place here.
+
+Press / for another filter, f for other data, x y z for other axes."""
 
 
 class FrontierScreen(WorkbenchScreen):
@@ -27,221 +38,364 @@ class FrontierScreen(WorkbenchScreen):
 
     DEFAULT_CSS = """
     FrontierScreen {
-        #caption { height: 1; padding: 0 1; color: $text-muted; }
-        #plot { width: 1fr; }
-        #side { width: 38; border-left: solid $panel; padding: 0 1; }
-        &.-wide #side { width: 50; }
+        #caption, #remark { height: 1; padding: 0 1; color: $text-muted; }
+        #side { width: 40; height: 100%; border-left: solid $panel; padding: 0 0 0 1; }
+        &.-wide #side { width: 56; }
+        #filter { display: none; }
+        &.-filtering #filter { display: block; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "left", "step(-1)", "step", id="previous", key_display="←→", tooltip="The next run to the left or right"
-        ),
+        Binding("left", "step(-1)", "go", id="previous", key_display="←→↑↓", tooltip="The next run to the left"),
         Binding("right", "step(1)", "right", id="next", show=False, tooltip="The next run to the right"),
+        Binding("up", "front(1)", "front", id="front", show=False, tooltip="The next run of the front to the right"),
+        Binding("down", "front(-1)", "front", id="front-back", show=False, tooltip="The next of the front to the left"),
+        Binding("H,shift+h", "near(-1,0)", "near", id="near-left", show=False, tooltip="The nearest run to the left"),
+        Binding("J,shift+j", "near(0,-1)", "near", id="near-below", show=False, tooltip="The nearest run below"),
+        Binding("K,shift+k", "near(0,1)", "near", id="near-above", show=False, tooltip="The nearest run above"),
+        Binding("L,shift+l", "near(1,0)", "near", id="near-right", show=False, tooltip="The nearest run to the right"),
         Binding(
-            "down", "front(-1)", "front", id="front-back", show=False, tooltip="The next run of the front to the left"
-        ),
-        Binding(
-            "up", "front(1)", "front", id="front", key_display="↑↓", tooltip="The next run of the front to the right"
-        ),
-        Binding(
-            "tab",
-            "overlap",
-            "cell",
-            show=False,
-            id="overlap",
-            priority=True,
+            "tab", "overlap", "cell", id="overlap", show=False, priority=True,
             tooltip="The next run that shares this cell",
         ),
-        Binding("x", "axis", "axis", id="axis", tooltip="Put size or latency on the x axis"),
-        Binding(
-            "f",
-            "group",
-            "group",
-            id="group",
-            tooltip="All backbones of a dataset, or one of them; then the next dataset",
-        ),
-        Binding("space", "mark", "mark", id="mark", tooltip="Mark for export, or take the mark away"),
-        Binding("e", "export", "export", id="export", tooltip="Export the marked runs, or this one"),
+        Binding("x", "axis('x')", "axes", id="axis-x", key_display="xyz", tooltip="Choose what stands on the x axis"),
+        Binding("y", "axis('y')", "y axis", id="axis-y", show=False, tooltip="Choose what stands on the y axis"),
+        Binding("z", "axis('z')", "marks", id="axis-z", show=False, tooltip="Choose what the size of the marks shows"),
+        Binding("l", "log", "log", id="log", show=False, tooltip="Logarithmic x, both, y, neither"),
+        Binding("b", "bars", "bars", id="bars", show=False, tooltip="Intervals: 95 % of top1, p90 of the latency"),
+        Binding("i", "iso", "worth", id="iso", show=False, tooltip="Line of equal worth through the selected run"),
+        Binding("f", "group", "data", id="group", show=False, tooltip="Other data, or one backbone of several"),
+        Binding("slash", "filter", "filter", id="filter", key_display="/", tooltip="Show the runs that pass a filter"),
+        Binding("space", "app.mark", "mark", id="mark", tooltip="Mark for compare and export, or take the mark away"),
+        Binding("c", "compare", "compare", id="compare", tooltip="Set the marked runs side by side"),
+        Binding("e", "app.export", "export", id="export", tooltip="Export the marked runs, or this one"),
+        Binding("w", "write", "figure", id="figure", show=False, tooltip="Write a .svg .png .txt .csv or .json"),
         Binding("enter", "live", "live", id="watch", show=False, tooltip="The curves of this run"),
-    ]
-
-    axis: reactive[str] = reactive("size", init=False)
-    """What stands on the x axis."""
-    group: reactive[Shown | None] = reactive(None, init=False)
-    """Which runs are shown; None until something has finished."""
+    ]  # fmt: skip
 
     def compose_body(self) -> ComposeResult:
         """Build the plot and the pane beside it."""
         yield Static(id="caption")
         with Horizontal():
-            with Vertical(id="plot"):
-                yield Chart(marker=self.workbench.settings.marker)
+            yield ScatterChart(marker=self.workbench.settings.marker)
             yield Static(id="side")
+        yield Static(id="remark")
+        yield Input(id="filter", compact=True, placeholder="words of names; enter keeps, esc clears", disabled=True)
 
     def on_mount(self) -> None:
-        """Begin with nothing drawn."""
+        """Take up the axes of last time."""
         super().on_mount()
-        self._scene = drawing.scatter([], "size")
-        self._side: object = None
+        memory = self.workbench.memory
+        self._axes = {
+            name: scatter.axis(self._known(memory.get(f"frontier.{name}", default), default))
+            for name, default in (("x", "size"), ("y", "top1"), ("z", "latency"))
+        }
+        self._has_bars = memory.get("frontier.bars", True)
+        self._worth = memory.get("frontier.worth", 2.0)
+        self._is_iso = False
+        self._group: Shown | None = None
+        self._scene = scatter.scene([], **self._axes)
+        self._made_of: object = None
+        self._hovered: Point | None = None
+        self._written: dict[str, object] = {}
+
+    @staticmethod
+    def _known(key: str, default: str) -> str:
+        return key if any(column.key == key for column in scatter.numeric()) else default
 
     def on_resize(self) -> None:
-        """Place the labels again."""
-        self.call_after_refresh(self.show_views)
+        """Write the pane again for another width."""
+        self.call_after_refresh(self._show_if_seen)
 
-    def _finished(self) -> list[RunView]:
-        return [view for view in (self.workbench.views or {}).values() if view.is_finished]
+    # What is shown
+
+    def _finished(self) -> list[Row]:
+        return [row for row in self.shelf.visible if row.is_finished]
 
     def _groups(self) -> list[Shown]:
-        """List what can be shown: each dataset with all its backbones, then with each of several."""
+        """List what can be shown: all backbones of each data, then each of several."""
         found: list[Shown] = []
-        pairs = sorted({view.group for view in self._finished()})
-        for dataset in sorted({dataset for _, dataset in pairs}):
-            backbones = [backbone for backbone, other in pairs if other == dataset]
-            found.append((None, dataset))
-            found += [(backbone, dataset) for backbone in backbones if len(backbones) > 1]
+        pairs = sorted({row.group for row in self._finished()})
+        for data in sorted({data for _, data in pairs}):
+            backbones = [backbone for backbone, other in pairs if other == data]
+            found.append((None, data))
+            found += [(backbone, data) for backbone in backbones if len(backbones) > 1]
         return found
 
-    def _in_group(self) -> list[RunView]:
-        if self.group is None:
-            return []
-        backbone, dataset = self.group
-        return [view for view in self._finished() if view.group[1] == dataset and backbone in (None, view.group[0])]
-
-    def show_views(self) -> None:
-        """Draw the finished runs of the group."""
+    def show_shelf(self) -> None:
+        """Draw the finished runs of the group that pass the filter."""
         groups = self._groups()
-        if self.group not in groups:
-            selected = self.workbench.view(self.workbench.selected)
-            newest = next(iter(self._finished()), None)
-            mine = selected if selected is not None and selected.is_finished else newest
-            self.set_reactive(FrontierScreen.group, (None, mine.group[1]) if mine else None)
-        self._scene = drawing.scatter(self._in_group(), self.axis)
+        if self._group not in groups:
+            current = self.shelf.current
+            mine = current if current is not None and current.is_finished else next(iter(self._finished()), None)
+            same = (None, mine.data) if mine else None
+            self._group = same if same in groups else next(iter(groups), None)
+        backbone, data = self._group or (None, "")
+        rows = [row for row in self._finished() if row.data == data and backbone in (None, row.backbone)]
+        made_of = ([*map(id, rows)], dict(self._axes))
+        if made_of != self._made_of:
+            self._made_of = made_of
+            self._rows = rows
+            self._scene = scatter.scene(rows, **self._axes)
         self._draw(groups)
 
     @property
-    def current(self) -> drawing.Point | None:
+    def current(self) -> Point | None:
         """The selected point; None when the selected run has none here."""
-        return next((p for p in self._scene.points if p.view.id == self.workbench.selected), None)
+        return self._scene.point(self.shelf.selected)
 
     def _draw(self, groups: list[Shown]) -> None:
-        chart = self.query_one(Chart)
-        width, height = chart.size
-        chart.show(drawing.picture(self._scene, self.workbench.selected, self.workbench.marked, width, height))
-        self.query_one("#caption", Static).update(self._caption(groups))
-        side = self._details()
-        plain = [(text.plain, text.spans) for text in side]
-        if plain != self._side:
-            self._side = plain
-            self.query_one("#side", Static).update(Group(*side))
+        chart = self.query_one(ScatterChart)
+        rate = Rate(self._worth) if self._is_iso and self._scene.has_front else None
+        look = Look(
+            selected=self.shelf.selected, marked=frozenset(self.shelf.marked), has_bars=self._has_bars, rate=rate,
+            marker=self.workbench.settings.marker,
+        )  # fmt: skip
+        is_any = any(row.is_finished for row in (self.shelf.rows or {}).values())
+        chart.show_scene(self._scene, look, empty=hidden if is_any else nothing)
+        self._write("#caption", self._caption(groups))
+        self._write("#side", *self._pane())
+        self._write("#remark", self._remark())
 
-    def _caption(self, groups: list[Shown]) -> Content:
-        if self.group is None:
-            return Content("top1 % over size")
-        others = len(groups) - 1
-        count = f"{len(self._scene.points)} of {len(self._in_group())}"
-        backbones = sorted({view.group[0] for view in self._in_group()})
-        names = backbones[0] if len(backbones) == 1 else f"{len(backbones)} backbones"
-        where = f"{names} on {self.group[1]}" + (f" (f: {others} more)" if others else "")
-        return Content(f"top1 % over {drawing.titles[self.axis]}    {count} finished, {where}")
+    def _write(self, where: str, *lines: Text) -> None:
+        plain = [(line.plain, line.style, line.spans) for line in lines]
+        if self._written.get(where) != plain:
+            self._written[where] = plain
+            self.query_one(where, Static).update(Group(*lines))
 
-    def _details(self) -> list[Text]:
-        legend = Text("\n◆ front  ◉ selected  x baseline\n", style="dim")
-        third = "latency" if self.axis == "size" else "size"
-        legend.append(f". o O dominated, by {third}\n* marked")
+    def _caption(self, groups: list[Shown]) -> Text:
+        rows = self._rows if self._group is not None else []
+        return standing.caption(self._scene, rows, len(groups) - 1, self.size.width - 2)
+
+    def _remark(self) -> Text:
+        if self._hovered is not None:
+            return standing.name(self._scene, self._hovered.row)
+        current = self.current
+        parts = [standing.doubts(self._scene)]
+        if self._is_iso and current is not None and self._scene.has_front:
+            parts.insert(0, Rate(self._worth).words(self._scene, current))
+        if self._scene.left_out:
+            parts.append(f"{self._scene.left_out} without a number for an axis")
+        if self.shelf.filter.text:
+            parts.append(f"filter: {self.shelf.filter.text}")
+        return Text("   ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
+
+    def _pane(self) -> list[Text]:
+        if not self._scene.points:
+            return []
+        side = self.query_one("#side", Static)
+        width, height = (side.content_size.width or 38), side.content_size.height
+        legend = [Text(line, style="dim") for line in raster.legend(self._scene, self.workbench.settings.marker)]
         point = self.current
         if point is None:
-            hint = "Arrows choose a run." if self._scene.points else "Nothing to choose yet."
-            return [Text(hint, style="dim"), legend]
-        view, state = point.view, point.view.state
-        width = max(10, self.query_one("#side").size.width - 1)
-        lines = [Text(words.cut(("* " if view.id in self.workbench.marked else "") + view.name, width), style="bold")]
-        together = self._sharing(point)
-        if len(together) > 1:
-            place = [p.view.id for p in together].index(view.id) + 1
-            lines.append(Text(f"{place} of {len(together)} in this cell (tab)"))
-        seed = f", seed {view.recipe.seed}" if view.recipe else ""
-        stages = words.letters(view) or "baseline only"
-        lines += [Text(f"{view.group[0]}, {stages}{seed}", style="dim"), Text("")]
-        lines += [details.comparison(state, short=True), Text("")]
-        if state.deployed.accuracy is not None:
-            low, high = state.deployed.accuracy.interval
-            lines.append(Text(f"top1 95 % {low:.1f} .. {high:.1f}"))
-        fastest = state.deployed.fastest
-        if fastest is not None:
-            noisy = ", contended" if fastest.contended else ""
-            lines.append(Text(f"p90 {words.milliseconds(fastest.p90_ms)} ms, {fastest.runtime}{noisy}"))
-        here = "yes" if view.id in self._scene.front else "no"
-        deep = "yes" if view.id in self._scene.front_of_three else "no"
-        lines += [Text(f"on the front here: {here}"), Text(f"of all three numbers: {deep}")]
-        return [*lines, legend]
+            return [Text("Arrows choose a run.", style="dim"), Text(""), *legend]
+        together = [other.row.id for other in self.query_one(ScatterChart).together(point)]
+        lines = standing.head(
+            point.row, width, is_marked=point.row.id in self.shelf.marked,
+            place=together.index(point.row.id) + 1 if point.row.id in together else 1, together=len(together),
+        )  # fmt: skip
+        lines += [Text(""), *standing.numbers(self._scene, point.row), *standing.conditions(point.row), Text("")]
+        lines += standing.place(self._scene, point, width)
+        room = height - len(lines) - 1 - len(legend) - 1
+        if self._scene.front and room >= 4:
+            lines += [Text(""), *standing.front(self._scene, point.row.id, width, room)]
+        if height > len(lines) + len(legend):
+            lines += [Text(""), *legend]
+        return lines
 
-    def _sharing(self, point: drawing.Point) -> list[drawing.Point]:
-        chart = self.query_one(Chart)
-        cell = chart.cell_of(point.x(self.axis), point.top1)
-        if cell is None:
-            return [point]
-        return [other for other in self._scene.points if chart.cell_of(other.x(self.axis), other.top1) == cell]
+    # What keys and mouse do
 
-    def watch_axis(self) -> None:
-        """Draw over the other quantity."""
-        self.show_views()
-
-    def watch_group(self) -> None:
-        """Draw the other runs."""
-        self.show_views()
-
-    def action_axis(self) -> None:
-        """Put the other quantity on the x axis."""
-        self.axis = "latency" if self.axis == "size" else "size"
-
-    def action_group(self) -> None:
-        """Show the next backbone, or all of the next dataset."""
-        groups = self._groups()
-        if len(groups) > 1 and self.group is not None:
-            self.group = groups[(groups.index(self.group) + 1) % len(groups)]
-
-    def _go(self, points: list[drawing.Point], by: int) -> None:
-        """Select the next of some points, counted from the selected one."""
-        if not points:
-            return
-        ids = [point.view.id for point in points]
-        current = self.current
-        if current is None:
-            place = 0 if by > 0 else len(points) - 1
-        elif current.view.id in ids:
-            place = min(len(ids) - 1, max(0, ids.index(current.view.id) + by))
-        else:
-            order = [p.view.id for p in self._scene.points]
-            here = order.index(current.view.id)
-            left = [i for i, run_id in enumerate(ids) if order.index(run_id) < here]
-            place = min(len(ids) - 1, len(left)) if by > 0 else max(0, len(left) - 1)
-        self.workbench.selected = ids[place]
+    def _take(self, point: Point | None) -> None:
+        if point is not None:
+            self.workbench.select(point.row.id)
 
     def action_step(self, by: int) -> None:
         """Select the next run to the left or right."""
-        self._go(list(self._scene.points), by)
+        self._go([*self._scene.points], by)
 
     def action_front(self, by: int) -> None:
         """Select the next run of the front."""
-        self._go([point for point in self._scene.points if point.view.id in self._scene.front], by)
+        self._go(self._scene.front_points(), by)
+
+    def _go(self, points: list[Point], by: int) -> None:
+        """Select the next of some points, counted from the selected one."""
+        if not points:
+            return
+        current = self.current
+        if current is None:
+            self._take(points[0 if by > 0 else -1])
+            return
+        order = {point.row.id: place for place, point in enumerate(self._scene.points)}
+        here = order[current.row.id]
+        ahead = [point for point in points if (order[point.row.id] - here) * by > 0]
+        if ahead:
+            self._take(ahead[0 if by > 0 else -1])
+        elif current not in points:
+            self._take(points[-1 if by > 0 else 0])
+
+    def action_near(self, right: int, up: int) -> None:
+        """Select the nearest run in a direction."""
+        current = self.current
+        if current is None:
+            self.action_step(1)
+        else:
+            self._take(scatter.nearest(self._scene, current, right, up))
 
     def action_overlap(self) -> None:
         """Select the next run that shares the cell."""
         point = self.current
         if point is not None:
-            together = [other.view.id for other in self._sharing(point)]
-            self.workbench.selected = together[(together.index(point.view.id) + 1) % len(together)]
+            together = self.query_one(ScatterChart).together(point)
+            ids = [other.row.id for other in together]
+            if point.row.id in ids:
+                self._take(together[(ids.index(point.row.id) + 1) % len(ids)])
 
-    def action_mark(self) -> None:
-        """Mark the selected run."""
-        if self.current is not None:
-            self.workbench.toggle_mark(self.current.view.id)
+    @on(ScatterChart.Picked)
+    def pick(self, message: ScatterChart.Picked) -> None:
+        """Select the run that was clicked."""
+        self.workbench.select(message.run_id)
 
-    def action_export(self) -> None:
-        """Export the marked runs, or the selected one."""
-        ExportModal.open(self.workbench)
+    @on(ScatterChart.Hovered)
+    def hover(self, message: ScatterChart.Hovered) -> None:
+        """Name the run that the mouse is on."""
+        self._hovered = message.point
+        self._write("#remark", self._remark())
+
+    def action_axis(self, name: str) -> None:
+        """Choose a quantity for an axis."""
+        from workbench.modals.choose import Choice, ChooseModal
+
+        def take(key: str | None) -> None:
+            if key is not None:
+                self._axes[name] = scatter.axis(key)
+                self.workbench.memory.put(f"frontier.{name}", key)
+                self._show_if_seen()
+
+        choices = [
+            Choice(name=column.key, about=f"{column.title}\n{column.help}"
+                   + (f"\n{column.better} is better" if column.better else "\nwithout a better side: no front"))
+            for column in scatter.numeric()
+        ]  # fmt: skip
+        title = "the size of the marks" if name == "z" else f"the {name} axis"
+        self.app.push_screen(ChooseModal(title, choices, is_short=True), take)
+
+    def action_log(self) -> None:
+        """Change which axes are logarithmic."""
+        x, y = self._axes["x"], self._axes["y"]
+        is_log = logs[(logs.index((x.is_log, y.is_log)) + 1) % len(logs)]
+        self._axes |= {"x": Axis(x.key, is_log[0]), "y": Axis(y.key, is_log[1])}
+        self._show_if_seen()
+
+    def action_bars(self) -> None:
+        """Draw intervals, or leave them out."""
+        self._has_bars = not self._has_bars
+        self.workbench.memory.put("frontier.bars", self._has_bars)
+        self._show_if_seen()
+
+    def action_iso(self) -> None:
+        """Ask what a unit of y is worth and draw the line of equal worth, or take it away."""
+        from workbench.modals.ask import AskModal
+
+        if self._is_iso or not self._scene.has_front or self.current is None:
+            if not self._is_iso:
+                self.workbench.say("A line of equal worth needs a selected run and two axes with a better side.")
+            self._is_iso = False
+            self._show_if_seen()
+            return
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self._worth, self._is_iso = float(text), True
+                self.workbench.memory.put("frontier.worth", self._worth)
+                self._show_if_seen()
+
+        self.app.push_screen(
+            AskModal("what is one more worth?", f"{self._worth:g}", remark=partial(scatter.worth, self._scene)), take
+        )
+
+    def action_group(self) -> None:
+        """Show the next backbone, or all of the next data."""
+        groups = self._groups()
+        if len(groups) > 1 and self._group is not None:
+            self._group = groups[(groups.index(self._group) + 1) % len(groups)]
+            self._show_if_seen()
+
+    def action_compare(self) -> None:
+        """Set the marked runs side by side."""
+        self.app.switch_mode("compare")
 
     def action_live(self) -> None:
         """Show the curves of the selected run."""
         self.app.switch_mode("live")
+
+    # Filter
+
+    def action_filter(self) -> None:
+        """Open the line of the filter."""
+        self.add_class("-filtering")
+        line = self.query_one("#filter", Input)
+        line.disabled = False
+        line.value = self.shelf.filter.text
+        line.focus()
+
+    @on(Input.Changed, "#filter")
+    def narrow(self, event: Input.Changed) -> None:
+        """Show what passes; say beside the line what cannot be understood."""
+        if not self.has_class("-filtering"):
+            return
+        try:
+            self.shelf.narrow(event.value)
+        except FilterError as error:
+            self._write("#remark", Text(str(error), no_wrap=True))
+        else:
+            self.workbench.shelf_changed.publish(None)
+
+    @on(Input.Submitted, "#filter")
+    def keep_filter(self) -> None:
+        """Close the line; the filter stays."""
+        self.remove_class("-filtering")
+        self.query_one("#filter", Input).disabled = True
+        self.set_focus(None)
+
+    def action_back(self) -> None:
+        """Close the line of the filter, or go back to the list of runs."""
+        if self.has_class("-filtering"):
+            self.shelf.narrow("")
+            self.keep_filter()
+            self.workbench.shelf_changed.publish(None)
+        else:
+            super().action_back()
+
+    # Figure
+
+    def action_write(self) -> None:
+        """Ask for a file and write the figure."""
+        from workbench.modals.ask import AskModal
+        from workbench.widgets import figures
+
+        if not self._scene.points:
+            self.workbench.say("There is nothing to write: no finished run is shown.", is_error=True)
+            return
+
+        def remark(text: str) -> tuple[bool, str]:
+            problem = figures.problem_of(Path(text.strip()).expanduser())
+            return not problem, problem or "The ending decides: .svg and .png for a paper, .txt, .csv, .json."
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self._write_figure(self._scene, Path(text).expanduser())
+
+        start = f"frontier-{self._scene.y.key}-{self._scene.x.key}.svg"
+        self.app.push_screen(AskModal("write the figure as", start, remark=remark), take)
+
+    @work(thread=True, exit_on_error=False, group="figure")
+    def _write_figure(self, scene: Scene, path: Path) -> None:
+        from pipeline.errors import PipelineError
+        from workbench.widgets import figures
+
+        try:
+            figures.write(scene, path)
+        except (PipelineError, OSError) as error:
+            self.app.call_from_thread(self.workbench.say, f"Not written: {error}", is_error=True)
+        else:
+            self.app.call_from_thread(self.workbench.say, f"Written: {path.resolve()}")

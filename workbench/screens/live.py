@@ -1,25 +1,36 @@
 """3 Live: is it learning, when is it done, should I stop it?"""
 
+import contextlib
+import os
+import shlex
+import subprocess
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Grid, Vertical
-from textual.content import Content
-from textual.reactive import reactive
-from textual.widgets import Log, Static
+from textual.widgets import Static
 
-from workbench.messages import Curves, RunChanged, RunView
+from pipeline.runs.rows import Row
+from workbench.machine import Sampler, Usage
+from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens._base import WorkbenchScreen
-from workbench.widgets import curves as drawing
-from workbench.widgets import details, words
-from workbench.widgets.chart import Chart
+from workbench.widgets import live_words, palette
+from workbench.widgets.curves import Shown
+from workbench.widgets.log_view import LogPane
+from workbench.widgets.machine_strip import MachineStrip
+from workbench.widgets.rows import Line
 from workbench.widgets.stage_strip import StageStrip
+from workbench.widgets.tiles import Tiles
 
-
-class LogTail(Log, can_focus=False):
-    """The end of what a run printed; it never takes the arrows."""
+SERIES = 6
+"""Colours that a theme has for runs beside each other."""
+SAMPLE_S = 2.0
+"""Seconds between two looks at the machine."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class LiveScreen(WorkbenchScreen):
@@ -27,225 +38,273 @@ class LiveScreen(WorkbenchScreen):
 
     DEFAULT_CSS = """
     LiveScreen {
-        #about { height: 1; padding: 0 1; }
-        #charts { height: 1fr; grid-size: 2; grid-gutter: 0 1; }
-        .tile { height: 1fr; width: 1fr; border-top: solid $panel; border-title-color: $foreground; }
-        .tile.-second { display: none; }
-        &.-wide .tile.-second { display: block; }
-        &.-zoomed #charts { grid-size: 1; }
-        &.-zoomed .tile, &.-zoomed .tile.-second { display: none; border-title-color: $primary; }
-        &.-zoomed #charts .tile.-zoomed { display: block; }
-        #numbers { height: 2; padding: 0 1; border-top: solid $panel; }
-        #log {
-            display: none; height: 7; border-top: solid $panel; background: $background;
-            scrollbar-size: 1 1; padding: 0 1;
-        }
-        &.-log #log { display: block; }
-        &.-wide #log { height: 12; }
+        #legend { display: none; }
+        &.-overlaid #legend { display: block; }
+        LogPane { display: none; }
+        &.-log LogPane { display: block; }
+        &.-wide LogPane { height: 13; }
+        &.-full-log LogPane { height: 1fr; }
+        &.-full-log Tiles { display: none; }
         #none { display: none; height: 1fr; content-align: center middle; color: $text-muted; text-align: center; }
         &.-none #none { display: block; }
-        &.-none #charts, &.-none #numbers, &.-none #about, &.-none StageStrip, &.-none #log { display: none; }
+        &.-none Tiles, &.-none Line, &.-none LogPane { display: none; }
     }
     """
+    AUTO_FOCUS = ""  # the charts are there once a run was read; a field would swallow the keys
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "tab",
-            "zoom(1)",
-            "chart",
-            id="zoom",
-            priority=True,
-            tooltip="Show the next metric alone, in the end all again",
-        ),
-        Binding(
-            "shift+tab",
-            "zoom(-1)",
-            "chart",
-            id="zoom-back",
-            show=False,
-            priority=True,
-            tooltip="Show the metric before alone",
-        ),
-        Binding(
-            "left,[", "step(-1)", "run", id="newer", key_display="←→", tooltip="The next newer (←) or older (→) run"
-        ),
-        Binding("right,]", "step(1)", "older run", id="older", show=False, tooltip="The next older run"),
-        Binding("l", "log", "log", id="log", tooltip="Show or hide what the run printed"),
-        Binding("space", "pause", "pause", id="pause", tooltip="Hold the picture; the run goes on"),
-        Binding("s", "stop", "stop", id="stop", tooltip="Stop this run at its next step (asks first)"),
-    ]
-
-    zoomed: reactive[int | None] = reactive(None, init=False)
-    """The metric that is shown alone; None to show all."""
-    is_paused: reactive[bool] = reactive(False, init=False)
-    """Nothing is drawn; the run goes on."""
+        Binding("L,g", "log", "log", key_display="L", id="live-log", tooltip="Show or hide what the run printed"),
+        Binding("o", "overlay", "overlay", id="live-overlay", tooltip="Choose runs to draw beside this one"),
+        Binding("space", "pause", "pause", id="live-pause", tooltip="Hold the picture; the run goes on"),
+        Binding("n,greater_than_sign", "step(1)", "next run", show=False, id="live-next",
+                tooltip="The next run of the list"),
+        Binding("p,less_than_sign", "step(-1)", "previous run", show=False, id="live-previous",
+                tooltip="The run before it in the list"),
+        Binding("v", "pager", "open log", show=False, id="live-pager", tooltip="Open log.txt in the pager ($PAGER)"),
+        Binding("s", "app.stop", "stop", id="stop", tooltip="Stop this run (asks first)"),
+        Binding("e", "app.export", "export", show=False, id="export", tooltip="Export this run when it is finished"),
+    ]  # fmt: skip
 
     def compose_body(self) -> ComposeResult:
-        """Build the strip, the charts and the log."""
-        marker = self.workbench.settings.marker
+        """Build head, charts, log and the lines below."""
         yield Static("No run to watch yet. Press 2 to compose one.", id="none", markup=False)
-        yield Static(id="about")
+        yield Line(identity="about")
         yield StageStrip()
-        with Grid(id="charts"):
-            for place in range(len(drawing.metrics)):
-                with Vertical(classes="tile -second" if place > 1 else "tile", id=f"tile-{place}"):
-                    yield Chart(marker=marker, identity=f"chart-{place}")
-        yield LogTail(max_lines=1000, auto_scroll=True, id="log")
-        yield Static(id="numbers")
+        yield Line(identity="legend")
+        yield Tiles()
+        yield LogPane()
+        yield Line(identity="numbers")
+        yield MachineStrip()
 
     def on_mount(self) -> None:
-        """Listen to the followed run; keep the time that is left up to date."""
-        super().on_mount()
-        self._curves = Curves()
-        self._followed: str | None = None
-        self._lines: tuple[object, ...] = ()
-        self.workbench.followed_changed.subscribe(self, self._take)
+        """Listen; keep the time that is left and the machine up to date."""
+        self._run_id: str | None = None
+        self._overlaid: tuple[str, ...] = ()
+        self._colors: dict[str, int] = {}
+        self._is_paused = False
+        self._drawn_ids: tuple[str, ...] = ()
+        self._told: object = None
+        self._sampler = Sampler()
+        self._is_sampling = False
+        self.set_class(self.workbench.memory.get("live.log", False), "-log")
         self.set_interval(1.0, self._tick)
-
-    def on_screen_suspend(self) -> None:
-        """Read curves only while they are seen."""
-        if self.app.screen_stack and self not in self.app.screen_stack:
-            self._forget()
-
-    def on_resize(self) -> None:
-        """Place the names of the stages again."""
-        self.call_after_refresh(self._draw)
+        self.set_interval(SAMPLE_S, self._sample)
 
     @property
-    def current(self) -> RunView | None:
-        """The run that is watched."""
-        return self.workbench.view(self.workbench.selected)
+    def tiles(self) -> Tiles:
+        """The charts."""
+        return self.query_one(Tiles)
 
-    def show_views(self) -> None:
-        """Follow the selected run and draw it."""
-        view = self.current
-        self.set_class(view is None, "-none")
-        if view is None:
-            self._forget()
+    @property
+    def log_pane(self) -> LogPane:
+        """What the run printed."""
+        return self.query_one(LogPane)
+
+    def interest(self) -> Interest:
+        """Read the watched run, those drawn beside it, and what the watched one printed."""
+        if self.shelf.selected is None:
+            return Interest()
+        return Interest(ids=(self.shelf.selected, *self._beside()), has_curves=True, log=self.shelf.selected)
+
+    def _beside(self) -> tuple[str, ...]:
+        marked = [row.id for row in self.shelf.chosen if row.id in self.shelf.marked]
+        wanted = dict.fromkeys([*marked, *self._overlaid])
+        known = self.shelf.rows or {}
+        return tuple(run_id for run_id in wanted if run_id != self.shelf.selected and run_id in known)[: SERIES - 1]
+
+    def show_shelf(self) -> None:
+        """Watch the selected run."""
+        row = self.shelf.current
+        self.set_class(row is None, "-none")
+        if row is None:
             return
-        if view.id != self._followed:
-            self._forget()
-            self._followed = view.id
-            self.is_paused = False
-            self.workbench.feed.follow(view.id)
-        self._tick()
-        self._draw()
-
-    def _forget(self) -> None:
-        self._followed = None
-        self._curves = Curves()
-        self.query_one("#log", Log).clear()
-        self.workbench.feed.follow(None)
-
-    def _take(self, message: RunChanged) -> None:
-        if message.run_id != self._followed:
-            return
-        if message.lines:
-            self.query_one("#log", Log).write_lines(message.lines)
-        if message.curves is not None:
-            self._curves = message.curves
-            self._draw()
-
-    def _tick(self) -> None:
-        view = self.current
-        if view is None or self.is_paused or self not in self.app.screen_stack:
-            return
-        now = time.time()
-        about = details.head(view, max(20, self.size.width - 32))
-        paused = "  PAUSED" if self.is_paused else ""
-        numbers = self._numbers(view, now)
-        lines = (about.plain, words.status_words(view), numbers, paused)
-        self.query_one(StageStrip).show(view, now)
-        if lines != self._lines:
-            self._lines = lines
-            color = words.status_color(view)
-            style = "$text-muted" if color == "dim" else f"${color}" if color else ""
-            content = Content.assemble((about.plain, "bold"), "   ", (words.status_words(view), style), paused)
-            self.query_one("#about", Static).update(content)
-            self.query_one("#numbers", Static).update(Content(numbers))
-
-    def _numbers(self, view: RunView, now_s: float) -> str:
-        state = view.state
-        if not view.is_running:
-            over = details.outcome(view, now_s).plain
-            if not view.is_finished:
-                return over
-            better = state.deployed.versus(state.baseline).top1_points
-            return (
-                f"deployed  top1 {words.number(words.top1(state.deployed))} % "
-                f"({words.number(better, signed=True)} pt)  {words.mib(words.size_bytes(state.deployed))} MiB  "
-                f"{words.milliseconds(words.median_ms(state.deployed))} ms   {over}"
-            )
-        if state.index is None or state.activity:
-            return details.running_words(state, now_s)
-        newest = state.stages[state.index].metrics
-        parts = [
-            f"lr {words.compact(newest.get('learning_rate'))}",
-            f"images/s {words.number(newest.get('images_per_s'), 0)}",
-            f"loss {words.compact(newest.get('loss'))}",
-            f"top1 {words.number(newest.get('top1'))} %",
-        ]
-        if newest.get("sparsity") is not None:
-            parts.append(f"sparsity {100 * (newest['sparsity'] or 0):.1f} %")
-        return "   ".join([*parts, state.device])
-
-    def _draw(self) -> None:
-        view = self.current
-        if view is None or self.is_paused or view.id != self._followed:
-            return
-        for place, metric in enumerate(drawing.metrics):
-            tile = self.query_one(f"#tile-{place}")
-            if tile.display:
-                tile.border_title = Content(drawing.title(metric, self._curves))
-                chart = self.query_one(f"#chart-{place}", Chart)
-                chart.show(drawing.picture(metric, self._curves, view.state))
-
-    def watch_zoomed(self, zoomed: int | None) -> None:
-        """Show one chart, or all."""
-        self.set_class(zoomed is not None, "-zoomed")
-        for place in range(len(drawing.metrics)):
-            self.query_one(f"#tile-{place}").set_class(place == zoomed, "-zoomed")
-        self.call_after_refresh(self._draw)
-
-    def watch_is_paused(self, is_paused: bool) -> None:
-        """Say so, or catch up."""
-        if is_paused:
-            self.query_one("#numbers", Static).update(
-                Content("paused: the picture is held, the run goes on; space continues")
-            )
-            self._lines = ()
-        else:
+        is_other = row.id != self._run_id
+        if is_other:
+            self._run_id = row.id
+            self._is_paused = self.tiles.is_held = False
+            self.log_pane.view.clear()
+        now = row.id, row.status, row.index, row.activity, row.problem
+        if now != self._told:
+            # Steps alone are told once a second, by the clock.
+            self._told = now
             self._tick()
+        ids = (row.id, *self._beside())
+        if ids != self._drawn_ids:
+            self._drawn_ids = ids
+            self._draw(anew=is_other)
+        if self.focused is None:
+            self.call_after_refresh(self._focus)
+
+    def _focus(self) -> None:
+        if self.focused is None:
+            self.tiles.focus_tile()
+
+    def show_detail(self, detail: Detail) -> None:
+        """Draw what became known."""
+        if detail.id == self._run_id or detail.id in self._beside():
             self._draw()
 
-    def action_zoom(self, by: int) -> None:
-        """Show the next metric alone; after the last one all again."""
-        order: list[int | None] = [None, *range(len(drawing.metrics))]
-        self.zoomed = order[(order.index(self.zoomed) + by) % len(order)]
+    def show_log(self, message: LogGrew) -> None:
+        """Add what was printed."""
+        if message.run_id == self._run_id:
+            if message.is_first:
+                self.log_pane.view.clear()
+            self.log_pane.view.add(message.lines)
 
-    def action_step(self, by: int) -> None:
-        """Watch the next older or newer run."""
-        ids = list(self.workbench.views or {})
-        if self._followed in ids:
-            place = ids.index(self._followed) + by
-            if 0 <= place < len(ids):
-                self.workbench.selected = ids[place]
+    def _runs(self) -> list[Shown]:
+        known = self.workbench.details
+        if self._run_id is None or self._run_id not in known:
+            return []
+        ids = [self._run_id, *(run_id for run_id in self._beside() if run_id in known)]
+        if len(ids) == 1:
+            return [Shown(detail=known[self._run_id])]
+        self._share_colors(ids)
+        return [
+            Shown(detail=known[run_id], letter=LETTERS[place], color=f"series-{self._colors[run_id]}")
+            for place, run_id in enumerate(ids)
+        ]
+
+    def _share_colors(self, ids: Sequence[str]) -> None:
+        """Let every run keep the colour that it had; give those without one, or with a shared one, a free one."""
+        taken: set[int] = set()
+        for run_id in sorted(ids, key=lambda run_id: run_id not in self._colors):
+            if self._colors.get(run_id) in (None, *taken):
+                self._colors[run_id] = next(number for number in range(1, SERIES + 1) if number not in taken)
+            taken.add(self._colors[run_id])
+
+    def _draw(self, *, anew: bool = False) -> None:
+        runs = self._runs()
+        self.set_class(len(runs) > 1, "-overlaid")
+        if len(runs) > 1 and not self._is_paused:
+            legend = Text(" ", no_wrap=True)
+            rows = [self.shelf.row(run.detail.id) for run in runs]
+            names = [row.name if row is not None else run.detail.id for row, run in zip(rows, runs, strict=True)]
+            for run, name in zip(runs, names, strict=True):
+                same = f" {run.detail.id[-4:]}" if names.count(name) > 1 else ""
+                legend.append(f"{run.letter} ", style=palette.style(self.app, run.color, bold=True))
+                legend.append(f"{name}{same}   ")
+            self.query_one("#legend", Line).show(legend)
+        self.tiles.show(runs, anew=anew)
+
+    @on(Tiles.Looked)
+    def _tick(self) -> None:
+        row = self.shelf.current
+        if row is None or not self.is_current:
+            return
+        now_s = time.time()
+        if not self._is_paused:
+            self.query_one(StageStrip).show_row(row, now_s)
+            self.query_one("#about", Line).show(live_words.head(self.app, row, now_s, self.size.width))
+        self.query_one("#numbers", Line).show(self._numbers(row, now_s))
+
+    def _numbers(self, row: Row, now_s: float) -> Text:
+        tiles, text = self.tiles, Text(" ", no_wrap=True)
+        if self._is_paused:
+            text.append("PAUSED", style=palette.style(self.app, "warning", bold=True))
+            text.append(": the picture is held, the run goes on; space continues")
+            return text
+        if tiles.reading:
+            text.append(f"at {tiles.reading}", style="bold")
+            return text.append("   arrows move, esc leaves", style="dim")
+        detail = self.workbench.details.get(row.id)
+        text.append(live_words.numbers(row, detail.state if detail is not None else None, now_s))
+        if tiles.hidden and tiles.full is None:
+            text.append(f"   {tiles.hidden} more: ]", style="dim")
+        if tiles.window.stage is not None:
+            text.append("   one stage: w shows the next", style="dim")
+        return text
+
+    # The machine
+
+    def _sample(self) -> None:
+        if self.is_current and not self._is_sampling and self.shelf.current is not None and not self._is_paused:
+            self._is_sampling = True
+            row = self.shelf.current
+            self._look_at_machine(row.pid if row.is_running else None, row.host)
+
+    @work(thread=True, exit_on_error=False, group="machine")
+    def _look_at_machine(self, pid: int | None, host: str) -> None:
+        usage: Usage | None = None
+        try:
+            usage = self._sampler.look(pid, host)
+        finally:
+            with contextlib.suppress(RuntimeError):
+                # The app may be gone meanwhile.
+                self.app.call_from_thread(self._show_usage, usage)
+
+    def _show_usage(self, usage: Usage | None) -> None:
+        self._is_sampling = False
+        if usage is not None and self.is_attached:
+            self.query_one(MachineStrip).show_usage(usage)
+
+    # What keys do
 
     def action_log(self) -> None:
         """Show or hide the log."""
         self.toggle_class("-log")
-        self.call_after_refresh(self._draw)
+        self.remove_class("-full-log")
+        self.workbench.memory.put("live.log", self.has_class("-log"))
+        if not self.has_class("-log"):
+            self.tiles.focus_tile()
+
+    @on(LogPane.Full)
+    def _fill_with_log(self) -> None:
+        self.toggle_class("-full-log")
+
+    def action_pager(self) -> None:
+        """Open the log's file in the pager."""
+        from textual.app import SuspendNotSupported
+
+        if self._run_id is None:
+            return
+        path = self.workbench.store.run(self._run_id).log_path
+        command = [*shlex.split(os.environ.get("PAGER") or "less"), str(path)]
+        try:
+            with self.app.suspend():
+                subprocess.run(command, check=False)
+        except SuspendNotSupported:
+            self.workbench.say("A pager cannot be opened in this terminal; L shows the log here.", is_error=True)
+        except OSError as error:
+            self.workbench.say(f"{command[0]!r} cannot be started: {error.strerror}; set PAGER.", is_error=True)
 
     def action_pause(self) -> None:
         """Hold the picture, or go on."""
-        self.is_paused = not self.is_paused
+        self._is_paused = self.tiles.is_held = not self._is_paused
+        self._tick()
+        if not self._is_paused:
+            self._draw()
 
-    def action_stop(self) -> None:
-        """Stop the watched run."""
-        self.stop_run(self.current)
+    def action_step(self, by: int) -> None:
+        """Watch the run before or after this one in the list."""
+        ids = [row.id for row in self.shelf.visible]
+        place = ids.index(self._run_id) + by if self._run_id in ids else 0
+        if 0 <= place < len(ids):
+            self.workbench.select(ids[place])
+
+    def action_overlay(self) -> None:
+        """Choose runs that are drawn beside this one."""
+        from workbench.modals.overlay import OverlayModal
+
+        def take(answer: tuple[str, ...] | None) -> None:
+            if answer is not None:
+                self._overlaid = answer
+                self.shelf.marked &= set(answer)
+                self.workbench.shelf_changed.publish(None)
+
+        rows = [row for row in self.shelf.visible if row.id != self._run_id]
+        if not rows:
+            self.workbench.say("There is no other run in the list to draw beside this one.")
+            return
+        self.app.push_screen(OverlayModal(rows, self._beside(), SERIES - 1), take)
 
     def action_back(self) -> None:
-        """Leave the single chart first, then the screen."""
-        if self.zoomed is not None:
-            self.zoomed = None
-        else:
+        """Leave one layer: the log's search, the full log, the log, the cursor, the single chart, then the screen."""
+        pane = self.log_pane
+        is_in_log = pane.has_focus_within
+        if is_in_log and pane.leave():
+            return
+        if self.has_class("-full-log"):
+            self.remove_class("-full-log")
+        elif is_in_log:
+            self.action_log()
+        elif not self.tiles.leave():
             super().action_back()

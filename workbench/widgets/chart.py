@@ -1,24 +1,21 @@
-"""A plot that sends only the rows that changed.
-
-Textual repaints a dirty widget whole, so a curve that grows by one point would send some kilobytes twice a second.
-Here the picture is kept as rows; a new one is compared with it and only the rows that differ are marked dirty.
-"""
+"""A plot that sends only the cells that changed: a curve that grows by a point costs some bytes, not kilobytes."""
 
 import math
 from collections.abc import Sequence
 
 from msgspec import Struct
+from rich.segment import Segment
 from rich.text import Text
 from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual.widget import Widget
-from textual_plotext import Plot
 
 from workbench.settings import Marker
 from workbench.widgets import palette
+from workbench.widgets.canvas import Canvas, strip
+from workbench.widgets.rows import Rows
 
-plotext_markers = {"braille": "braille", "block": "hd", "ascii": "*"}
-HARD_SPACE = "\u00a0"
+BLANKS = " \u2800"
+"""What shows nothing: the space and the braille sign without dots."""
 
 
 class Series(Struct, frozen=True, kw_only=True):
@@ -31,7 +28,7 @@ class Series(Struct, frozen=True, kw_only=True):
     is_line: bool = True
     """Join the points."""
     marker: str = ""
-    """One letter for each point; empty for the chart's own."""
+    """One letter for each point, which are not joined then; empty for the chart's own."""
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -50,7 +47,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     """What to say instead of drawing; empty to draw."""
 
 
-class Chart(Widget):
+class Chart(Rows):
     """Draws a picture."""
 
     DEFAULT_CSS = """
@@ -58,12 +55,13 @@ class Chart(Widget):
     """
 
     def __init__(self, *, marker: Marker = "braille", identity: str | None = None) -> None:
-        super().__init__(id=identity)
-        self._marker = plotext_markers[marker]
+        super().__init__(identity=identity)
+        self._marker = marker
         self._picture = Picture(empty="-")
-        self._rows: list[Strip] = []
+        self._hairline: int | None = None
         self._drawn: tuple[Picture, Size, str] | None = None
         self._cells: tuple[tuple[float, float], tuple[float, float], int, int] | None = None
+        self._canvas: Region | None = None
 
     def show(self, picture: Picture) -> None:
         """Draw another picture; nothing is sent where it equals the present one."""
@@ -83,15 +81,33 @@ class Chart(Widget):
         """Draw again in the colours of another theme."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
-    def render_line(self, y: int) -> Strip:
-        """Give one row."""
-        if y < len(self._rows):
-            return self._rows[y].apply_style(self.rich_style).adjust_cell_length(self.size.width, self.rich_style)
-        return Strip.blank(self.size.width, self.rich_style)
+    def use(self, marker: Marker) -> None:
+        """Draw with another marker from now on."""
+        if self._marker != marker:
+            self._marker = marker
+            self._drawn = None
+            self.show(self._picture)
 
-    def plain_text(self) -> str:
-        """Give the rows as they stand, without colour."""
-        return "\n".join(row.text for row in self._rows)
+    def point_at(self, x: float | None) -> None:
+        """Stand a hairline at a place of the x axis, or take it away; only its column is sent."""
+        cell = None if x is None or self._cells is None else self.cell_of(x, self._cells[1][0])
+        self._stand(None if cell is None else cell[0])
+
+    def _stand(self, column: int | None) -> None:
+        before, self._hairline = self._hairline, column
+        if before != column and self._canvas is not None:
+            left, top, _, height = self._canvas
+            self.refresh(*(Region(left + c, top, 1, height) for c in (before, column) if c is not None))
+
+    def render_line(self, y: int) -> Strip:
+        """Give one row, with its cell of the hairline."""
+        row = super().render_line(y)
+        if self._hairline is None or self._canvas is None or not self._canvas.y <= y < self._canvas.bottom:
+            return row
+        cell = self._canvas.x + self._hairline
+        before, at, after = row.crop(0, cell), row.crop(cell, cell + 1), row.crop(cell + 1)
+        style = palette.style(self.app, "primary", reverse=bool(at.text.strip(BLANKS)))
+        return Strip.join([before, Strip([Segment(at.text.strip(BLANKS) or "│", style)]), after])
 
     def cell_of(self, x: float, y: float) -> tuple[int, int] | None:
         """Tell in which column and row of the canvas a point lies; None outside of it or before it was drawn."""
@@ -102,23 +118,44 @@ class Chart(Widget):
             return None
         return _place(x, x_low, x_high, columns), _place(y, y_low, y_high, rows)
 
+    def point_of(self, column: float, row: float) -> tuple[float, float] | None:
+        """Tell which point lies in the middle of a cell of the canvas: the inverse of ``cell_of``.
+
+        Args:
+            column: from the left edge of the canvas, from 0.
+            row: from the bottom of the canvas, from 0.
+
+        Returns:
+            x and y; None outside of the canvas or before it was drawn.
+        """
+        if self._cells is None:
+            return None
+        (x_low, x_high), (y_low, y_high), columns, rows = self._cells
+        if not (0 <= column < columns and 0 <= row < rows):
+            return None
+        x = x_low + column / max(1, columns - 1) * (x_high - x_low)
+        return x, y_low + row / max(1, rows - 1) * (y_high - y_low)
+
+    @property
+    def canvas(self) -> Region | None:
+        """Where points are drawn, within the widget; its rows count from the top. None before it was drawn."""
+        return self._canvas
+
     def _draw(self) -> None:
         wanted = (self._picture, self.size, self.app.theme)
         if self._drawn == wanted or not self.size.area:
             return
         self._drawn = wanted
+        canvas = self._canvas
         rows = self._message() if self._picture.empty else self._plotted()
-        before, self._rows = self._rows, rows
-        if len(before) != len(rows):
+        if self._hairline is not None and canvas != self._canvas:
+            self._hairline = None
             self.refresh()
-            return
-        changed = [y for y, row in enumerate(rows) if row != before[y]]
-        if changed:
-            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+        self.put(rows)
 
     def _message(self) -> list[Strip]:
         width, height = self.size
-        self._cells = None
+        self._cells = self._canvas = None
         lines = Text(self._picture.empty, style=palette.style(self.app, "dim"), justify="center")
         wrapped = lines.wrap(self.app.console, width)
         above = max(0, (height - len(wrapped)) // 2)
@@ -127,44 +164,54 @@ class Chart(Widget):
 
     def _plotted(self) -> list[Strip]:
         picture, (width, height) = self._picture, self.size
-        plot = Plot()
-        plot.plotsize(width, height)
-        plot._set_size(width, height)
-        plot.theme("textual-clear")
-        plot.axes_color("default")
-        plot.ticks_color(palette.plot_color(self.app, "foreground"))
-        plot.xaxes(lower=True, upper=False)
-        plot.yaxes(left=True, right=False)
-        plot.xlim(*picture.x_limits)
-        plot.ylim(*picture.y_limits)
         x_ticks = [*picture.x_ticks, *_fitting(picture, width)]
-        # plotext 5.3.2 drops labels that would fit; it draws the ticks over a blank row that is written here.
-        plot.xticks([x for x, _ in x_ticks], [HARD_SPACE] * len(x_ticks))
-        plot.yticks([y for y, _ in picture.y_ticks], [text for _, text in picture.y_ticks])
-        for x in picture.verticals:
-            plot.vline(x, color=palette.plot_color(self.app, "rule"))
+        left = 1 + max((len(text) for _, text in picture.y_ticks), default=0)
+        below = 2 if x_ticks else 1
+        canvas = Canvas(width - left, height - below, self._marker)
+        self._cells = (picture.x_limits, picture.y_limits, canvas.columns, canvas.rows)
+        self._canvas = Region(left, 0, canvas.columns, canvas.rows)
+        walls = {_place(x, *picture.x_limits, canvas.columns) for x in picture.verticals}
+        for column in walls:
+            canvas.vertical(column, "rule")
         for series in picture.series:
-            self._add(plot, series)
-        text = plot.build()
-        canvas = plot._active.monitor.matrix  # type: ignore[attr-defined]
-        self._cells = (picture.x_limits, picture.y_limits, len(canvas.Cols_canvas), len(canvas.Rows_canvas))
-        lines = Text.from_ansi(text).split("\n")[:height]
-        if x_ticks and len(lines) == height:
-            left, columns = canvas.Cols_canvas.start, len(canvas.Cols_canvas)
-            centres = [(left + _place(x, *picture.x_limits, columns), text) for x, text in x_ticks]
-            lines[-1] = Text(_label_row(centres, width), style=palette.style(self.app, "foreground"))
-        return [Strip(line.render(self.app.console, end="")) for line in lines]
+            self._add(canvas, series)
+        places = [(_place(x, *picture.x_limits, canvas.columns), text) for x, text in x_ticks]
+        names = {"", "foreground", "rule", *(series.color for series in picture.series)}
+        styles = {name: palette.style(self.app, name or "foreground") for name in names}
+        rows = [*self._body(canvas, left), _axis_row(canvas.columns, left, walls, {place for place, _ in places})]
+        if x_ticks:
+            label_row = _label_row([(left + place, text) for place, text in places], width)
+            rows.append([(letter, "") for letter in label_row])
+        return [strip(row, styles) for row in rows[:height]]
 
-    def _add(self, plot: Plot, series: Series) -> None:
-        marker = series.marker or self._marker
-        color = palette.plot_color(self.app, series.color)
+    def _body(self, canvas: Canvas, left: int) -> list[list[tuple[str, str]]]:
+        labels = {_place(y, *self._picture.y_limits, canvas.rows): text for y, text in self._picture.y_ticks}
+        found = []
+        for row in reversed(range(canvas.rows)):
+            label = f"{labels[row]:>{left - 1}}┤" if row in labels else f"{'':{left - 1}}│"
+            found.append([*((letter, "") for letter in label), *canvas.cells(row)])
+        return found
+
+    def _add(self, canvas: Canvas, series: Series) -> None:
+        (x_low, x_high), (y_low, y_high) = self._picture.x_limits, self._picture.y_limits
+        x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
         for xs, ys in _pieces(series, self._picture):
-            draw = plot.plot if series.is_line and len(xs) > 1 else plot.scatter
-            draw(xs, ys, marker=marker, color=color)
+            if series.marker:
+                for x, y in zip(xs, ys, strict=True):
+                    column, row = _place(x, x_low, x_high, canvas.columns), _place(y, y_low, y_high, canvas.rows)
+                    canvas.letter(column, row, series.marker, series.color)
+                continue
+            points = [((x - x_low) / x_span, (y - y_low) / y_span) for x, y in zip(xs, ys, strict=True)]
+            canvas.line(points, series.color, joined=series.is_line)
+
+
+def _axis_row(columns: int, left: int, walls: set[int], ticks: set[int]) -> list[tuple[str, str]]:
+    signs = ["┴" if place in walls else "┬" if place in ticks else "─" for place in range(columns)]
+    return [(letter, "") for letter in " " * (left - 1) + "└" + "".join(signs)]
 
 
 def _place(value: float, low: float, high: float, cells: int) -> int:
-    # The rounding of plotext 5.3.2, so that what is computed here is the cell that it draws.
+    """Tell in which of so many cells a value lies: the first one holds the low limit, the last one the high one."""
     return math.floor(round(0.5 + (cells - 1) * (value - low) / (high - low), 8)) if high > low else 0
 
 
@@ -191,7 +238,7 @@ def _fitting(picture: Picture, width: int) -> list[tuple[float, str]]:
 
 
 def _pieces(series: Series, picture: Picture) -> list[tuple[list[float], list[float]]]:
-    """Split a curve where it has gaps; plotext raises on what is not finite, and draws beside the canvas."""
+    """Split a curve where it has gaps or leaves the axis; what is higher or lower lies on the edge."""
     (x_low, x_high), (y_low, y_high) = picture.x_limits, picture.y_limits
     pieces: list[tuple[list[float], list[float]]] = [([], [])]
     for x, y in zip(series.xs, series.ys, strict=True):

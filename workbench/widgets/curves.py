@@ -1,107 +1,416 @@
-"""What the live charts draw: which metrics, over the epochs of the whole recipe, with the borders of the stages."""
+"""What the live charts draw: which metrics of which runs, along which axis, smoothed and cut how.
 
+Nothing here knows of widgets: a tile asks for a picture, and for the numbers at a place.
+"""
+
+import bisect
 import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
-from pipeline.runs.state import RunState
-from workbench.messages import Curves
+from pipeline.runs.state import StageState
+from workbench.messages import Curves, Detail
 from workbench.widgets import words
-from workbench.widgets.chart import Picture, Series, linear_ticks, nice_limits
+from workbench.widgets.chart import Picture, Series, linear_ticks, log_ticks, nice_limits
+
+AxisName = Literal["epochs", "steps", "time"]
+axis_names: tuple[AxisName, ...] = ("epochs", "steps", "time")
+units = {"epochs": "epoch", "steps": "step", "time": "minute"}
+SMOOTHEST = 0.99
+
+Span = tuple[float, float]
 
 
 class Metric(Struct, frozen=True, kw_only=True):
     """One chart of the live screen."""
 
+    key: str
+    """How it is called where its settings are remembered."""
     title: str
     """What stands above it, with the unit."""
-    lines: tuple[tuple[str, str, str], ...]
-    """Name of the metric, colour and what to call it where there are several; the last is drawn on top."""
-    newest: str
-    """The metric whose newest value is written above."""
+    lines: tuple[tuple[str, str], ...]
+    """Name of each curve, and the word for it where there are several; the last is the one that counts."""
+    short: str = ""
+    """The same where room is scarce; empty where it is short already."""
+    scale: float = 1.0
+    """What values are multiplied by, for the unit of the title."""
     log: bool = False
-    """Draw the logarithm."""
+    """Draw the logarithm unless a person wants it otherwise."""
+    clips: bool = False
+    """Leave the lowest and highest percent out of the picture unless a person wants it otherwise."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """Limits of the y axis never go beyond."""
+    from_zero: bool = False
+    """The y axis begins at 0."""
 
 
-metrics = (
+known = (
+    Metric(key="top1", title="top-1 %, validation", short="top-1 %", lines=(("top1", ""),), bounds=(0.0, 100.0)),
+    Metric(key="loss", title="loss", lines=(("loss", "train"), ("validation_loss", "validation")), clips=True),
+    Metric(key="learning_rate", title="learning rate", short="lr", lines=(("learning_rate", ""),), log=True),
+    Metric(key="images_per_s", title="images/s", lines=(("images_per_s", ""),), from_zero=True),
     Metric(
-        title="top-1 %, validation",
-        lines=(("top1", "primary", ""),),
-        newest="top1",
+        key="sparsity",
+        title="sparsity, % zeros",
+        short="zeros %",
+        lines=(("sparsity", ""),),
+        scale=100.0,
+        bounds=(0.0, 100.0),
     ),
-    Metric(
-        title="loss",
-        lines=(("loss", "dim", "⠶ train"), ("validation_loss", "primary", "─ validation")),
-        newest="validation_loss",
-    ),
-    Metric(title="learning rate, log", lines=(("learning_rate", "primary", ""),), newest="learning_rate", log=True),
-    Metric(title="images/s", lines=(("images_per_s", "primary", ""),), newest="images_per_s"),
 )
+"""The metrics that have a place of their own; any other that a run records follows them."""
+ALWAYS = 4
+"""So many of them are offered before a run has recorded anything."""
 
 
-def title(metric: Metric, curves: Curves) -> str:
-    """Name a chart, its lines and their newest values."""
-    parts = [metric.title]
-    for name, _, label in metric.lines:
-        _, values = curves.series.get(name, ((), ()))
-        newest = next((value for value in reversed(values) if math.isfinite(value)), None)
-        if newest is not None:
-            parts.append(f"{label} {words.compact(newest)}".strip())
-    return " ".join(parts)
+class View(Struct, frozen=True, kw_only=True):
+    """How one metric is drawn."""
+
+    log: bool = False
+    smoothing: float = 0.0
+    """Weight of the past in the moving average, 0 to 0.99."""
+    clips: bool = False
+    """The lowest and the highest percent may leave the picture."""
+    y: Span | None = None
+    """Limits that a person typed."""
 
 
-def picture(metric: Metric, curves: Curves, state: RunState) -> Picture:
-    """Draw a metric of a run."""
-    total = float(sum(stage.epochs for stage in state.stages))
-    series = tuple(
-        Series(xs=xs, ys=_scaled(ys, log=metric.log), color=color, is_line=name != "loss")
-        for name, color, _ in metric.lines
-        if (xs := curves.series.get(name, ((), ()))[0]) and (ys := curves.series[name][1])
-    )
-    values = [y for line in series for y in line.ys if math.isfinite(y)]
-    if not values or total <= 0:
-        return Picture(empty="nothing was trained" if state.status.is_over else "no numbers yet")
-    low, high = _limits(metric, values)
-    return Picture(
-        series=series,
-        x_limits=(0.0, total),
-        y_limits=(low, high),
-        spans=_names(state, curves),
-        y_ticks=_y_ticks(metric, low, high),
-        verticals=tuple(dict.fromkeys(border for border in curves.borders[1:] if 0 < border < total)),
-    )
+class Window(Struct, frozen=True, kw_only=True):
+    """The part of the x axis that all charts show."""
+
+    axis: AxisName = "epochs"
+    x: Span | None = None
+    """Limits that a person typed, in the unit of the axis."""
+    stage: int | None = None
+    """The entry of the plan that is looked at alone."""
 
 
-def _scaled(values: tuple[float, ...], *, log: bool) -> tuple[float, ...]:
-    if not log:
+class Shown(Struct, frozen=True, kw_only=True):
+    """A run on the charts."""
+
+    detail: Detail
+    letter: str = ""
+    """What stands at the end of its lines; empty where it is alone."""
+    color: str = "primary"
+
+    @property
+    def curves(self) -> Curves:
+        """Its curves; none where they were not read yet."""
+        return self.detail.curves or Curves()
+
+
+class Trace(Struct, frozen=True, kw_only=True):
+    """One curve along the chosen axis."""
+
+    name: str
+    """What it is called in the title: a letter, a word, or both; empty where it is alone."""
+    letter: str
+    color: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    """In the unit of the title; what was not finite is NaN."""
+    smooth: Sequence[float]
+    """The moving average; the same as ``ys`` where nothing is smoothed."""
+
+    def at(self, x: float, slack: float) -> float | None:
+        """Give the value of the point that is nearest to a place; None further than ``slack`` beyond the ends."""
+        if not self.xs or not self.xs[0] - slack <= x <= self.xs[-1] + slack:
+            return None
+        right = bisect.bisect_left(self.xs, x)
+        near = min((p for p in (right - 1, right) if 0 <= p < len(self.xs)), key=lambda p: abs(self.xs[p] - x))
+        return self.smooth[near]
+
+    @property
+    def newest(self) -> float | None:
+        """The last finite value; None where there is none."""
+        return next((y for y in reversed(self.smooth) if math.isfinite(y)), None)
+
+
+def offered(shown: Iterable[Shown]) -> list[Metric]:
+    """List the metrics that can be drawn: the usual ones, then whatever else the runs recorded."""
+    names = {name for run in shown for name in run.curves.series}
+    ours = {name for metric in known for name, _ in metric.lines}
+    usual = [m for place, m in enumerate(known) if place < ALWAYS or any(name in names for name, _ in m.lines)]
+    others = [Metric(key=n, title=n.replace("_", " "), lines=((n, ""),)) for n in sorted(names - ours)]
+    return usual + others
+
+
+class Axis:
+    """The x axis of one run: turns epochs of the whole recipe into steps or minutes."""
+
+    def __init__(self, name: AxisName, run: Shown) -> None:
+        self._name = name
+        self._curves = run.curves
+        self.stages: tuple[StageState, ...] = run.detail.state.stages
+        """Entries of the plan."""
+        self._edges = [*self._curves.borders, float(sum(stage.epochs for stage in self.stages))]
+        self._started_s = run.detail.state.started_s
+        rates = [stage.steps / stage.epochs if stage.steps and stage.epochs else 0.0 for stage in self.stages]
+        usual = next((rate for rate in rates if rate), 1.0)
+        self._rates = [rate or usual for rate in rates]
+        self._sums = [0.0]
+        for stage, rate in zip(self.stages, self._rates, strict=True):
+            self._sums.append(self._sums[-1] + stage.epochs * rate)
+
+    def place(self, epoch: float) -> float:
+        """Give the place of an epoch."""
+        if self._name == "epochs" or not self.stages:
+            return epoch
+        if self._name == "steps":
+            stage = min(max(0, bisect.bisect_right(self._edges, epoch) - 1), len(self.stages) - 1)
+            return self._sums[stage] + (epoch - self._edges[stage]) * self._rates[stage]
+        return self._minute(epoch)
+
+    def _minute(self, epoch: float) -> float:
+        xs, seconds = self._curves.clock
+        if not xs:
+            return 0.0
+        start = self._started_s if self._started_s is not None else seconds[0]
+        right = bisect.bisect_left(xs, epoch)
+        if right == 0 or right == len(xs):
+            return (seconds[min(right, len(xs) - 1)] - start) / 60
+        share = (epoch - xs[right - 1]) / ((xs[right] - xs[right - 1]) or 1.0)
+        return (seconds[right - 1] + share * (seconds[right] - seconds[right - 1]) - start) / 60
+
+    @property
+    def edges(self) -> list[float]:
+        """Where each entry of the plan begins, and where the last one ends."""
+        return [self.place(edge) for edge in self._edges]
+
+    def limits(self) -> Span:
+        """Give the whole axis: all of the recipe; of time what has passed, rounded up so that it seldom moves."""
+        if self._name != "time":
+            return 0.0, max(self.edges[-1], 1e-9)
+        return 0.0, nice_limits([0.0, self._minute(math.inf)], least=0.1)[1]
+
+    def stage_at(self, x: float) -> StageState | None:
+        """Tell which entry of the plan was at work at a place; None before there is a plan."""
+        edges = self.edges
+        found = min(max(0, bisect.bisect_right(edges, x) - 1), len(self.stages) - 1)
+        return self.stages[found] if self.stages else None
+
+
+def limits_of(window: Window, axis: Axis) -> Span:
+    """Give the limits of the x axis."""
+    if window.x is not None:
+        return window.x
+    edges = axis.edges
+    if window.stage is not None and window.stage + 1 < len(edges) and edges[window.stage] < edges[window.stage + 1]:
+        return edges[window.stage], edges[window.stage + 1]
+    return axis.limits()
+
+
+def traces(metric: Metric, runs: Sequence[Shown], view: View, window: Window) -> list[Trace]:
+    """List the curves of a metric, the one that counts last; of several runs only that one."""
+    found = []
+    for run in runs:
+        axis = Axis(window.axis, run)
+        lines = [line for line in metric.lines if line[0] in run.curves.series]
+        for place, (name, word) in enumerate(lines if len(runs) == 1 else lines[-1:]):
+            epochs, values = run.curves.series[name]
+            is_main = len(runs) > 1 or place == len(lines) - 1
+            ys = [metric.scale * value for value in values] if metric.scale != 1.0 else values
+            letter = run.letter or (word[:1] if len(metric.lines) > 1 else "")
+            found.append(
+                Trace(
+                    name=run.letter or word,
+                    letter=letter,
+                    color=run.color if is_main else "dim",
+                    xs=epochs if window.axis == "epochs" else [axis.place(epoch) for epoch in epochs],
+                    ys=ys,
+                    smooth=smoothed(ys, view.smoothing),
+                )
+            )
+    return found
+
+
+def smoothed(values: Sequence[float], weight: float) -> Sequence[float]:
+    """Give the exponential moving average, without the pull of its start; gaps stay gaps."""
+    if weight <= 0:
         return values
-    return tuple(math.log10(value) if math.isfinite(value) and value > 0 else math.nan for value in values)
+    found, total, share = [], 0.0, 0.0
+    for value in values:
+        if not math.isfinite(value):
+            found.append(math.nan)
+            continue
+        total = weight * total + (1 - weight) * value
+        share = weight * share + 1 - weight
+        found.append(total / share)
+    return found
 
 
-def _limits(metric: Metric, values: list[float]) -> tuple[float, float]:
-    if metric.log:
-        floor, ceiling = math.floor(min(values)), math.ceil(max(values))
-        return float(floor), float(max(ceiling, floor + 1))
-    if metric.newest == "images_per_s":
-        return 0.0, nice_limits([0.0, max(values)])[1]
-    if metric.newest == "top1":
-        low, high = nice_limits(values, least=2.0)
-        return max(0.0, low), min(100.0, high) if high > 100 else high
-    # A diverging start would press the rest of the curve flat: the highest two percent may leave the picture.
-    ordered = sorted(values)
-    return nice_limits([ordered[0], ordered[min(len(ordered) - 1, int(0.98 * len(ordered)))]])
+def picture(
+    metric: Metric, runs: Sequence[Shown], view: View, window: Window, size: tuple[int, int], wait: str = ""
+) -> Picture:
+    """Draw a metric.
 
-
-def _y_ticks(metric: Metric, low: float, high: float) -> tuple[tuple[float, str], ...]:
-    if not metric.log:
-        return linear_ticks(low, high)
-    step = max(1, round((high - low) / 4))
-    return tuple((float(power), f"1e{power}") for power in range(int(low), int(high) + 1, step))
-
-
-def _names(state: RunState, curves: Curves) -> tuple[tuple[float, float, tuple[str, ...]], ...]:
-    return tuple(
-        (start, start + stage.epochs, (f"{stage.stage} {stage.epochs}", stage.stage, stage.stage[0].upper()))
-        for stage, start in zip(state.stages, curves.borders, strict=False)
-        if stage.epochs and stage.stage
+    Args:
+        metric: what.
+        runs: whose; the first one gives the axis and the borders of the stages.
+        view: how.
+        window: which part of the x axis.
+        size: columns and rows of the chart; curves are thinned and rounded to what these can show, so that equal
+            pictures are equal.
+        wait: what to say where there is nothing to draw.
+    """
+    axis = Axis(window.axis, runs[0])
+    x_limits = limits_of(window, axis)
+    grid = _Grid(x_limits, size, axis.edges)
+    drawn = []
+    for trace in traces(metric, runs, view, window):
+        raw = grid.thin(trace.xs, trace.ys, log=view.log)
+        if trace.smooth is not trace.ys:
+            drawn.append(("rule" if trace.color == "dim" else "dim", "", *raw))
+            raw = grid.thin(trace.xs, trace.smooth, log=view.log)
+        drawn.append((trace.color, trace.letter, *raw))
+    values = [y for _, _, _, ys in drawn for y in ys if math.isfinite(y)]
+    if not values or x_limits[1] <= x_limits[0]:
+        return Picture(empty=wait or "no numbers yet")
+    y_limits = _y_limits(metric, view, values)
+    series = [Series(xs=xs, ys=grid.rounded(ys, y_limits), color=color) for color, _, xs, ys in drawn]
+    ends = [_end(color, letter, line) for (color, letter, _, _), line in zip(drawn, series, strict=True) if letter]
+    names, is_close = _names(axis, window, x_limits), window.x is not None
+    return Picture(
+        series=(*series, *(end for end in ends if end is not None)),
+        x_limits=x_limits,
+        y_limits=y_limits,
+        x_ticks=linear_ticks(*x_limits, most=max(2, size[0] // 12)) if is_close else (),
+        y_ticks=_y_ticks(y_limits, size[1], log=view.log),
+        spans=() if is_close else names,
+        verticals=tuple(dict.fromkeys(edge for edge in axis.edges[1:-1] if x_limits[0] < edge < x_limits[1])),
     )
+
+
+class _Grid:
+    """The dots that a chart can show."""
+
+    def __init__(self, x_limits: Span, size: tuple[int, int], edges: Sequence[float]) -> None:
+        self._edges = edges
+        self._low, high = x_limits
+        self._columns = max(1, 2 * size[0])
+        self._rows = max(1, 4 * size[1])
+        self._step = (high - self._low) / self._columns
+
+    def thin(self, xs: Sequence[float], ys: Sequence[float], *, log: bool) -> tuple[tuple[float, ...], list[float]]:
+        """Keep the lowest and the highest point of each column of dots, in their order; gaps and stages stay apart."""
+        first = max(0, bisect.bisect_left(xs, self._low) - 1)
+        last = bisect.bisect_right(xs, self._low + self._step * self._columns) + 1
+        kept: list[tuple[float, float]] = []
+        column: list[tuple[float, float]] = []
+        stage = -1
+        for x, value in zip(xs[first:last], ys[first:last], strict=True):
+            y = _log(value) if log else value
+            before, stage = stage, bisect.bisect_left(self._edges, x - 1e-9)
+            if stage != before and column:
+                # Another stage begins another line.
+                kept += [*_extremes(column), (x, math.nan)]
+                column = []
+            x = self._low + round((x - self._low) / self._step) * self._step if self._step > 0 else x
+            if column and (x != column[0][0] or not math.isfinite(y)):
+                kept += _extremes(column)
+                column = []
+            if math.isfinite(y):
+                column.append((x, y))
+            elif not kept or math.isfinite(kept[-1][1]):
+                kept.append((x, math.nan))
+        kept += _extremes(column)
+        return tuple(x for x, _ in kept), [y for _, y in kept]
+
+    def rounded(self, ys: Sequence[float], limits: Span) -> tuple[float, ...]:
+        """Put values on the nearest row of dots; a line that leaves the picture ends at its edge."""
+        low, high = limits
+        step = (high - low) / self._rows
+        is_in = [False, *(low <= y <= high for y in ys), False]
+        return tuple(
+            low + round((min(max(y, low), high) - low) / step) * step
+            if math.isfinite(y) and any(is_in[place : place + 3])
+            else math.nan
+            for place, y in enumerate(ys)
+        )
+
+
+def _extremes(column: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    if len(column) < 3:
+        return column
+    places = sorted({*(f(range(len(column)), key=lambda p: column[p][1]) for f in (min, max)), len(column) - 1})
+    return [column[place] for place in places]
+
+
+def _end(color: str, letter: str, line: Series) -> Series | None:
+    """Write a letter at the end of a line."""
+    place = next((p for p in range(len(line.ys) - 1, -1, -1) if math.isfinite(line.ys[p])), None)
+    if place is None:
+        return None
+    return Series(xs=(line.xs[place],), ys=(line.ys[place],), color=color, marker=letter, is_line=False)
+
+
+def _log(value: float) -> float:
+    return math.log10(value) if math.isfinite(value) and value > 0 else math.nan
+
+
+def _y_limits(metric: Metric, view: View, values: list[float]) -> Span:
+    if view.y is not None:
+        low, high = (_log(view.y[0]), _log(view.y[1])) if view.log else view.y
+        if math.isfinite(low) and math.isfinite(high) and low < high:
+            return low, high
+    ordered = sorted(values)
+    if view.clips:
+        beyond = len(ordered) // 100 + (len(ordered) >= 50)
+        ordered = ordered[beyond : len(ordered) - beyond]
+    if view.log:
+        low, high = ordered[0], ordered[-1]
+        if high - low < 0.8:
+            middle = nice_limits([10**low, 10**high])
+            return (_log(middle[0]), _log(middle[1])) if middle[0] > 0 else (math.floor(low), math.ceil(high))
+        return float(math.floor(low)), float(max(math.ceil(high), math.floor(low) + 1))
+    low, high = nice_limits([0.0, *ordered[-1:]] if metric.from_zero else [ordered[0], ordered[-1]])
+    return max(low, metric.bounds[0]), min(high, metric.bounds[1])
+
+
+def _y_ticks(limits: Span, rows: int, *, log: bool) -> tuple[tuple[float, str], ...]:
+    most = max(3, min(5, rows // 3))
+    if not log:
+        return linear_ticks(*limits, most=most)
+    if limits[1] - limits[0] < 1.0:
+        return log_ticks(*limits, most=most)
+    step = max(1, round((limits[1] - limits[0]) / most))
+    return tuple((float(power), f"1e{power}") for power in range(math.ceil(limits[0]), math.floor(limits[1]) + 1, step))
+
+
+def _names(axis: Axis, window: Window, limits: Span) -> tuple[tuple[float, float, tuple[str, ...]], ...]:
+    """Name the stages below the axis, with how long each is."""
+    found = []
+    edges = axis.edges
+    for stage, start, end in zip(axis.stages, edges, edges[1:], strict=False):
+        if stage.epochs and stage.stage and start < limits[1] and end > limits[0] and end > start:
+            length = words.duration(60 * (end - start)) if window.axis == "time" else f"{end - start:,.0f}"
+            names = (f"{stage.stage} {length}", stage.stage, stage.stage[0].upper())
+            found.append((max(start, limits[0]), min(end, limits[1]), names))
+    return tuple(found)
+
+
+def parse_limits(text: str) -> tuple[Span | None, Span | None]:
+    """Understand limits such as ``x=0:50 y=90:95``.
+
+    Returns:
+        Limits of x and of y; None for what was not named.
+
+    Raises:
+        ValueError: one sentence for a person.
+    """
+    found: dict[str, Span] = {}
+    for word in text.split():
+        name, _, rest = word.partition("=")
+        low, colon, high = rest.partition(":")
+        if name not in ("x", "y") or not colon:
+            raise ValueError(f"{word!r} is no limit; write x=0:50 or y=90:95.")
+        try:
+            limits = float(low.replace(",", "")), float(high.replace(",", ""))
+        except ValueError:
+            raise ValueError(f"{rest!r} is not two numbers; write {name}=0:50.") from None
+        if not (math.isfinite(limits[0]) and math.isfinite(limits[1]) and limits[0] < limits[1]):
+            raise ValueError(f"{name} goes from low to high, found {rest}.")
+        found[name] = limits
+    return found.get("x"), found.get("y")

@@ -1,140 +1,152 @@
-"""A recipe that is being composed: what a person typed, field by field, legal or not yet."""
+"""A recipe that is being composed: one text in TOML, the parts that the form shows of it, and every step back."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
 
-import tomlkit
+import msgspec
 from msgspec import Struct
 
-from pipeline import catalog, recipe
+from pipeline import catalog, editing, recipe
 from pipeline.errors import PipelineError, RecipeError
-from pipeline.options import Option, options_of
-from pipeline.recipe import Document, Recipe
-from pipeline.sections import Baseline, Measure, Training
+from pipeline.recipe import Recipe
+from workbench.widgets.parts import Part, dataset_part, parts_of
 
-Kind = Literal["recipe", "dataset", "baseline", "stage", "training", "measure"]
+FIRST = "quickstart"
+"""The preset with which a newcomer begins: it needs no download and takes a minute."""
 
 
-class Part:
-    """One part of a draft: a stage, the dataset, or a section; its texts are what stands in the fields."""
+class Sheet(Struct, frozen=True, kw_only=True):
+    """A draft at one moment: what undo goes back to, and what is remembered from one session to the next."""
 
-    def __init__(
-        self, kind: Kind, name: str, options: tuple[Option, ...], values: Mapping[str, Any] | None = None
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        """Title: the name of the stage or dataset, or of the section."""
-        self.options = options
-        self.texts = {option.name: text_of(option.default) for option in options}
-        for key, value in (values or {}).items():
-            if key in self.texts:
-                self.texts[key] = text_of(value)
-
-    def problem(self, option: Option) -> str:
-        """Say what is wrong with what stands in a field; empty when it is legal."""
-        text = self.texts[option.name]
-        if not text.strip() and option.kind == "list":
-            return ""
-        try:
-            option.parse(text)
-        except RecipeError as error:
-            return str(error)
-        return f"{option.name} is empty; it must be {option.allowed()}." if option.required and not text.strip() else ""
+    text: str
+    """The recipe as TOML; where a field is not legal, what was typed stands as a text."""
+    folder: Path
+    """Relative paths count from here."""
+    origin: str = ""
+    """Where it came from, for the title."""
+    base: str = ""
+    """The text as it was loaded or saved."""
 
     @property
-    def has_problem(self) -> bool:
-        """Some field is not legal."""
-        return any(self.problem(option) for option in self.options)
+    def is_changed(self) -> bool:
+        """It differs from what was loaded or saved."""
+        return self.text != self.base
 
-    def values(self) -> dict[str, Any]:
-        """Read every field that is set.
+    @property
+    def is_first(self) -> bool:
+        """It is what a newcomer begins with, untouched."""
+        return self.origin == f"preset {FIRST}" and not self.is_changed
 
-        Raises:
-            RecipeError: a field is not legal.
-        """
-        found = {}
-        for option in self.options:
-            if problem := self.problem(option):
-                raise RecipeError(problem)
-            text = self.texts[option.name]
-            if text.strip():
-                found[option.name] = option.parse(text)
-        return found
 
-    def summary(self) -> str:
-        """Say in one short line what distinguishes this part."""
-        texts = self.texts
-        match self.kind:
-            case "recipe":
-                return texts["name"]
-            case "baseline":
-                return "checkpoint" if texts["checkpoint"].strip() else f"{texts['epochs'].strip() or '?'} ep"
-            case "stage":
-                first = next((o.name for o in self.options if o.name not in ("epochs", "learning_rate")), "")
-                return f"{first} {texts.get(first, '')}, {texts.get('epochs', '0')} ep"
-            case "training":
-                return f"batch {texts['batch_size']}"
-            case "measure":
-                return texts["runtimes"]
-            case _:
-                return self.name
+class Problem(Struct, frozen=True, kw_only=True):
+    """Why a draft is no recipe."""
+
+    text: str
+    """One sentence, which begins with the part."""
+    part: Part
+    option: str
+    """The field that it is about; empty: the whole part."""
 
 
 class Draft:
-    """Everything that Compose edits."""
+    """Everything that Compose edits: one text, shown as parts with fields; every change can be undone."""
 
-    def __init__(self, source: Recipe) -> None:
-        """Begin with a recipe, taken over whole."""
-        document = source.document()
-        dataset = document["dataset"]
-        values = {} if isinstance(dataset, str) else dataset
-        self.head = Part("recipe", "recipe", _head_options(), document)
-        self.dataset = dataset_part(source.dataset.name, values)
-        self.baseline = Part("baseline", "baseline", options_of(Baseline), document["baseline"])
-        self.stages = [stage_part(stage["stage"], stage) for stage in document["stages"]]
-        self.training = Part("training", "training", options_of(Training), document["training"])
-        self.measure = Part("measure", "measure", options_of(Measure), document["measure"])
-
-    @property
-    def parts(self) -> list[Part]:
-        """Everything in the order in which it is shown."""
-        return [self.head, self.dataset, self.baseline, *self.stages, self.training, self.measure]
-
-    def document(self) -> Document:
-        """Give the plain values of every part.
+    def __init__(self, sheet: Sheet) -> None:
+        """Begin with a text.
 
         Raises:
-            RecipeError: names the part and what is wrong with a field of it.
+            RecipeError: it is not TOML, or holds what no field shows.
+            PluginError: a stage or the dataset cannot be loaded.
         """
-        head = self._values(self.head)
-        return {
-            **head,
-            "dataset": {"name": self.dataset.name, **self._values(self.dataset)},
-            "baseline": self._values(self.baseline),
-            "training": self._values(self.training),
-            "stages": [{"stage": part.name, **self._values(part)} for part in self.stages],
-            "measure": self._values(self.measure),
-        }
+        self.sheet = sheet
+        self.parts = parts_of(sheet.text)
+        """Everything in the order in which it is shown."""
+        self._undo: list[Sheet] = []
+        self._redo: list[Sheet] = []
+        self._field: tuple[editing.Path, str] | None = None
+
+    @classmethod
+    def of(cls, text: str, *, folder: Path, origin: str = "") -> "Draft":
+        """Begin with the text of a recipe that was loaded."""
+        return cls(Sheet(text=text, folder=folder, origin=origin, base=text))
+
+    @property
+    def text(self) -> str:
+        """The recipe as TOML."""
+        return self.sheet.text
+
+    @property
+    def stages(self) -> list[Part]:
+        """The stages in their order."""
+        return [part for part in self.parts if part.kind == "stage"]
 
     def recipe(self) -> Recipe:
-        """Validate the whole; relative paths count from the folder in which the workbench was started.
+        """Validate the whole.
 
         Raises:
             RecipeError: one sentence about the first thing that is wrong.
         """
-        return recipe.parse(self.document(), folder=Path.cwd())
+        found = self.judge()
+        if isinstance(found, Problem):
+            raise RecipeError(found.text)
+        return found
+
+    def judge(self) -> Recipe | Problem:
+        """Validate the whole; the parts are told what is wrong with the recipe because of them."""
+        for part in self.parts:
+            part.told = {}
+        for part in self.parts:
+            for option in part.options:
+                if problem := part.problem(option):
+                    return Problem(text=f"{self.title(part)}: {problem}", part=part, option=option.name)
+        try:
+            return recipe.parse(editing.parse(self.text), folder=self.sheet.folder)
+        except PipelineError as error:
+            part, named = self._about(editing.path_in(str(error)))
+            part.told = {named: str(error)}
+            return Problem(text=str(error), part=part, option=named)
+
+    def _about(self, path: editing.Path) -> tuple[Part, str]:
+        fitting = [part for part in self.parts if path[: len(part.path)] == part.path]
+        part = max(fitting, key=lambda part: len(part.path))
+        rest = path[len(part.path) :]
+        named = str(rest[0]) if rest else ""
+        return part, named if any(option.name == named for option in part.options) else ""
 
     def title(self, part: Part) -> str:
         """Name a part for a sentence: ``stage 2, quantize``."""
-        place = next((place for place, stage in enumerate(self.stages) if stage is part), None)
-        return part.kind if place is None else f"stage {place + 1}, {part.name}"
+        return f"stage {int(part.path[1]) + 1}, {part.name}" if part.kind == "stage" else part.kind
 
-    def _values(self, part: Part) -> dict[str, Any]:
-        try:
-            return part.values()
-        except RecipeError as error:
-            raise RecipeError(f"{self.title(part)}: {error}") from None
+    def place(self, part: Part) -> int:
+        """Tell where a stage stands among the stages, from 0."""
+        return int(part.path[1])
+
+    def take(self, part: Part, name: str) -> None:
+        """Take over what was typed into a field; typing on in one field is undone in one step."""
+        option = next(option for option in part.options if option.name == name)
+        text = self.text
+        if part.kind == "baseline" and "baseline" not in editing.parse(text):
+            text = editing.put(text, ("baseline", "epochs"), int(part.texts["epochs"] or 0))
+        text = editing.put(text, (*part.path, name), part.value(option))
+        self._change(text, field=(part.path, name))
+
+    def take_text(self, text: str) -> None:
+        """Take over a whole text that a person edited; typing on is undone in one step.
+
+        Raises:
+            RecipeError: it is no recipe; says the line. The draft stays as it was.
+        """
+        recipe.loads(text, source="the text", folder=self.sheet.folder)
+        self.parts = parts_of(text)
+        self._change(text, field=((), ""))
+
+    def take_dataset(self, name: str) -> None:
+        """Take another dataset, with its defaults.
+
+        Raises:
+            PluginError: it cannot be loaded.
+        """
+        dataset_part(name)
+        self._rewrite(editing.put(self.text, ("dataset",), name))
 
     def can_add(self, name: str) -> str:
         """Say why a stage cannot be added; empty when it can."""
@@ -146,70 +158,69 @@ class Draft:
             return "a recipe may hold only one"
         return ""
 
+    def add(self, name: str, place: int) -> None:
+        """Add a stage with its defaults before the one at a place."""
+        self._rewrite(editing.add_stage(self.text, place, {"stage": name}))
 
-def stage_part(name: str, values: Mapping[str, Any] | None = None) -> Part:
-    """Make a stage with its defaults, or with given values."""
-    return Part("stage", name, options_of(catalog.load("stages", name)), values)
+    def move(self, place: int, to: int) -> None:
+        """Move a stage."""
+        self._rewrite(editing.move_stage(self.text, place, to))
 
+    def remove(self, place: int) -> None:
+        """Remove a stage."""
+        self._rewrite(editing.remove_stage(self.text, place))
 
-def dataset_part(name: str, values: Mapping[str, Any] | None = None) -> Part:
-    """Make a dataset with its defaults, or with given values.
+    def copy(self, place: int) -> None:
+        """Put a copy of a stage below it."""
+        self._rewrite(editing.copy_stage(self.text, place))
 
-    Raises:
-        PluginError: the dataset cannot be loaded.
-    """
-    if not catalog.is_external(name):
-        return Part("dataset", name, options_of(catalog.load("datasets", name)), values)
-    given = {key: value for key, value in (values or {}).items() if key != "name"}
-    return Part("dataset", name, tuple(_undeclared(key, value) for key, value in given.items()), given)
+    def load(self, sheet: Sheet) -> None:
+        """Begin with another recipe; undo leads back.
 
+        Raises:
+            PipelineError: no fields can be drawn for it; the draft stays as it was.
+        """
+        self.parts = parts_of(sheet.text)
+        self._remember(sheet)
 
-def _undeclared(name: str, value: Any) -> Option:
-    """Describe an option by its value: what declares it is not imported here."""
-    kinds: dict[type, Any] = {bool: "bool", int: "int", float: "float", list: "list", dict: "table"}
-    holds_texts = isinstance(value, list) and any(isinstance(item, str) for item in value)
-    return Option(
-        name=name, kind=kinds.get(type(value), "str"), default=None, required=True, optional=False,
-        items="str" if holds_texts else "float",
-    )  # fmt: skip
+    def saved_as(self, origin: str, folder: Path, text: str) -> None:
+        """Note that the draft lies in a file now."""
+        self.sheet = Sheet(text=text, folder=folder, origin=origin, base=text)
+        self._field = None
 
+    def undo(self) -> bool:
+        """Take the last change back; tells whether there was one."""
+        return self._step(self._undo, self._redo)
 
-def text_of(value: Any) -> str:
-    """Write a value as a person types it."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-        case list() | tuple():
-            return ", ".join(text_of(item) for item in value)
-        case dict():
-            table = tomlkit.inline_table()
-            table.update(value)
-            return table.as_string() if value else ""
-        case _:
-            return str(value)
+    def redo(self) -> bool:
+        """Do again what was taken back; tells whether there was something."""
+        return self._step(self._redo, self._undo)
 
+    def _step(self, source: list[Sheet], target: list[Sheet]) -> bool:
+        if not source:
+            return False
+        target.append(self.sheet)
+        self.sheet = source.pop()
+        self.parts = parts_of(self.text)
+        self._field = None
+        return True
 
-class _Head(Struct, frozen=True, kw_only=True):
-    name: str
-    backbone: str
-    seed: int = 0
+    def _rewrite(self, text: str) -> None:
+        self._change(text)
+        self.parts = parts_of(self.text)
 
+    def _change(self, text: str, field: tuple[editing.Path, str] | None = None) -> None:
+        if text == self.text:
+            return
+        sheet = msgspec.structs.replace(self.sheet, text=text)
+        if field is not None and field == self._field:
+            self.sheet = sheet
+        else:
+            self._remember(sheet)
+        self._field = field
 
-def _head_options() -> tuple[Option, ...]:
-    name, backbone, seed = options_of(_Head)
-    change = {"name": "what the run is called", "backbone": "the network that is compressed"}
-    return (
-        _described(name, help=change["name"]),
-        _described(backbone, help=change["backbone"]),
-        _described(seed, help="start of every random stream", minimum=0.0, maximum=2.0**31 - 1),
-    )
-
-
-def _described(option: Option, **changes: Any) -> Option:
-    import msgspec
-
-    return msgspec.structs.replace(option, **changes)
+    def _remember(self, sheet: Sheet) -> None:
+        self._undo.append(self.sheet)
+        self._redo.clear()
+        self.sheet = sheet
+        self._field = None

@@ -14,7 +14,7 @@ from textual.widgets import Input, Label, Select, Static
 
 from pipeline import catalog
 from pipeline.options import Option
-from workbench.widgets.draft import Part
+from workbench.widgets.parts import Part
 
 
 class Form(VerticalScroll, can_focus=False):
@@ -65,7 +65,21 @@ class Form(VerticalScroll, can_focus=False):
         await self.remove_children()
         await self.mount_all(self._widgets(part))
 
+    def show_remarks(self) -> None:
+        """Say below each field what is wrong with it now."""
+        if self.part is None:
+            return
+        for name, text in [
+            ("", self.part.told.get("", "")),
+            *((o.name, self.part.remark(o)) for o in self.part.options),
+        ]:
+            for line in self.query(f"#problem-{name or 'of-all'}").results(Static):
+                if str(line.content) != text:
+                    line.update(Content(text))
+                    line.set_class(bool(text), "-shown")
+
     def _widgets(self, part: Part) -> Iterable[Widget]:
+        yield _problem("of-all", part.told.get("", ""))
         if part.kind == "stage":
             yield Static(Content(catalog.describe("stages", part.name)), classes="about")
         if part.kind == "dataset":
@@ -73,15 +87,11 @@ class Form(VerticalScroll, can_focus=False):
             yield Static(Content(catalog.describe("datasets", part.name)), classes="about")
         for option in part.options:
             yield Row(option.name, self._field(part, option), option.unit)
-            yield self._problem(part, option)
+            yield _problem(option.name, part.remark(option))
         if part.kind == "baseline":
             yield Static("Give exactly one of epochs and checkpoint.", classes="about", markup=False)
         if part.kind == "recipe" and not catalog.is_external(part.texts["backbone"]):
             yield Static(Content(describe_backbone(part.texts["backbone"])), classes="about", id="about-backbone")
-
-    def _problem(self, part: Part, option: Option) -> Static:
-        text = part.problem(option)
-        return Static(Content(text), id=f"problem-{option.name}", classes="problem -shown" if text else "problem")
 
     def _field(self, part: Part, option: Option) -> Widget:
         text = part.texts[option.name]
@@ -108,7 +118,7 @@ class Form(VerticalScroll, can_focus=False):
     def focus_field(self, name: str | None = None) -> None:
         """Go to a field; without a name to the first that is wrong, else to the first."""
         fields = [field for field in self.query("Input, Select").results(Widget) if field.id]
-        wrong = [f"field-{o.name}" for o in self.part.options if self.part.problem(o)] if self.part else []
+        wrong = [f"field-{o.name}" for o in self.part.options if self.part.remark(o)] if self.part else []
         wanted = f"field-{name}" if name else wrong[0] if wrong else None
         for field in fields:
             if wanted is None or field.id == wanted:
@@ -162,11 +172,6 @@ class Form(VerticalScroll, can_focus=False):
         if part is None or part.texts.get(name, text) == text:
             return
         part.texts[name] = text
-        option = next(option for option in part.options if option.name == name)
-        problem = part.problem(option)
-        for line in self.query(f"#problem-{name}").results(Static):
-            line.update(Content(problem))
-            line.set_class(bool(problem), "-shown")
         if part.kind == "recipe" and name == "backbone":
             for line in self.query("#about-backbone").results(Static):
                 line.update(Content(describe_backbone(text)))
@@ -186,6 +191,10 @@ class Row(Horizontal):
         yield self._field
         if self._unit:
             yield Label(Content(self._unit), classes="unit")
+
+
+def _problem(name: str, text: str) -> Static:
+    return Static(Content(text), id=f"problem-{name}", classes="problem -shown" if text else "problem")
 
 
 def describe_backbone(name: str) -> str:

@@ -1,5 +1,6 @@
 """The parts of a draft as a list: what will happen, in order; stages are added, removed and moved here."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -8,7 +9,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from workbench.widgets import words
-from workbench.widgets.draft import Draft, Part
+from workbench.widgets.draft import Draft
+from workbench.widgets.parts import Part
 
 
 class Outline(OptionList):
@@ -37,26 +39,31 @@ class Outline(OptionList):
         Binding("k", "cursor_up", "up", id="up", show=False, tooltip="The part above"),
     ]
 
-    def show(self, draft: Draft, place: int) -> None:
-        """Write the lines anew, standing on a place."""
+    def show(self, draft: Draft, place: int, remarks: Mapping[int, str]) -> None:
+        """Write the lines that changed, standing on a place.
+
+        Args:
+            draft: what is composed.
+            place: of the part under the cursor.
+            remarks: a word about parts, by their place, as ``absent`` or ``reused``.
+        """
         width = max(20, (self.size.width or 40) - 3)
-        options = [Option(self._line(draft, part, width), id=str(index)) for index, part in enumerate(draft.parts)]
+        lines = [_line(draft, part, width, remarks.get(at, "")) for at, part in enumerate(draft.parts)]
         with self.prevent(OptionList.OptionHighlighted):
-            self.set_options(options)
-            self.highlighted = min(place, len(options) - 1)
+            if len(lines) != self.option_count:
+                self.set_options([Option(line) for line in lines])
+            else:
+                for at, line in enumerate(lines):
+                    if self.get_option_at_index(at).prompt != line:
+                        self.replace_option_prompt_at_index(at, line)
+            self.highlighted = min(place, len(lines) - 1)
 
-    def relabel(self, draft: Draft, place: int) -> None:
-        """Write one line anew."""
-        width = max(20, (self.size.width or 40) - 3)
-        self.replace_option_prompt_at_index(place, self._line(draft, draft.parts[place], width))
 
-    def _line(self, draft: Draft, part: Part, width: int) -> Text:
-        mark = "!" if part.has_problem else " "
-        if part.kind == "stage":
-            name = f"{draft.stages.index(part) + 1} {part.name}"
-        else:
-            name = {"recipe": "Recipe", "dataset": "Dataset"}.get(part.kind, part.kind.capitalize())
-        text = Text(no_wrap=True)
-        text.append(f"{mark}{'  ' if part.kind == 'stage' else ''}{name}".ljust(15))
-        text.append(words.cut(part.summary(), width - 15), style="dim")
-        return text
+def _line(draft: Draft, part: Part, width: int, remark: str) -> Text:
+    mark = "!" if part.has_problem or remark == "absent" else " "
+    name = f"  {draft.place(part) + 1} {part.name}" if part.kind == "stage" else part.kind.capitalize()
+    summary = f"{part.summary()}, {remark}" if remark else part.summary()
+    text = Text(no_wrap=True)
+    text.append(f"{mark}{words.cut(name, 13)}".ljust(15))
+    text.append(words.cut(summary, width - 15), style="dim")
+    return text

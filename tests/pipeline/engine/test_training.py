@@ -30,7 +30,10 @@ class Recorder:
     def progressed(self, step, metrics) -> None:
         pass
 
-    def epoch_finished(self, epoch, step, metrics) -> None:
+    def began(self, epoch, step) -> None:
+        pass
+
+    def epoch_finished(self, epoch, step, metrics, make) -> None:
         self.epochs.append((epoch, step, metrics))
 
     def noted(self, text) -> None:
@@ -136,7 +139,7 @@ def test_too_many_bad_steps_in_a_row_end_the_stage_with_the_last_good_network():
     model, at_ends = build(), []
 
     class Remembering(Recorder):
-        def epoch_finished(self, epoch, step, metrics):
+        def epoch_finished(self, epoch, step, metrics, make):
             at_ends.append(state_of(model))
 
     settings = Training(batch_size=8, max_bad_steps=2)

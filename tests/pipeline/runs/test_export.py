@@ -1,7 +1,9 @@
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,12 @@ from pipeline import catalog
 from pipeline import events as e
 from pipeline.errors import ExportError, MissingDependency, OutputMismatch, UnknownPlugin
 from pipeline.exports import _folder
-from pipeline.runs.export import export
+from pipeline.runs.export import Estimate, Progress, estimate, export
+from pipeline.runs.state import RunState
 from pipeline.runs.store import RunStore
 from tests.pipeline.exports import recorded
 
+STEPS = ["writing", "opening", "checking", "checked"]
 LIGHT = ["onnx"]
 """Needs no torch."""
 NAMES = {
@@ -37,8 +41,7 @@ def exported(tmp_path_factory):
 
 def made(run, folder, formats=LIGHT):
     """Export in this process; gives the folder."""
-    _folder.make(run, folder, formats)
-    return folder / run.id
+    return _folder.make(run, folder / run.id, formats).folder
 
 
 def test_an_export_holds_the_network_the_recipe_the_numbers_and_a_card(exported):
@@ -200,3 +203,111 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="cannot be written: Not a directory"):
         made(recorded.finished(store), tmp_path / "file")
+
+
+def test_what_leaves_names_no_folder_of_the_machine(tmp_path):
+    run = recorded.finished(RunStore(tmp_path / "secret-folder" / "store"))
+    text = (run.folder / "recipe.toml").read_text()
+    table = f'\n[dataset]\nname = "npz"\npath = "{tmp_path}/secret-folder/few.npz"\n'
+    (run.folder / "recipe.toml").write_text(text.replace('dataset = "digits"', "") + table)
+    folder = made(run, tmp_path / "out")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["folder"] == f"runs/{run.id}"
+    assert report["artifacts"][0]["path"] == f"runs/{run.id}/artifacts/deployed/model.onnx"
+    assert report["recipe"]["dataset"]["path"] == "few.npz"
+    assert 'path = "few.npz"' in (folder / "recipe.toml").read_text()
+    for path in folder.iterdir():
+        assert b"secret-folder" not in path.read_bytes(), path.name
+
+
+def test_how_far_an_export_is_is_told_format_by_format(store, tmp_path):
+    told: list[Progress] = []
+    found = export(recorded.finished(store), tmp_path, ["onnx", "checkpoint"], progress=told.append)
+    steps = [(one.format, one.step) for one in told]
+    assert steps == [(name, step) for name in ("onnx", "checkpoint") for step in STEPS]
+    assert tuple(one.check for one in told if one.check) == found.checks
+    assert told[3].bytes == (found.folder / "model.onnx").stat().st_size
+    assert told[3].check.short == "opened again: 32 of 32 predictions equal"
+    assert {one.name for one in found.files} == {path.name for path in found.folder.iterdir()} - {"SHA256SUMS"}
+    sums = (found.folder / "SHA256SUMS").read_text()
+    assert all(f"{one.sha256}  {one.name}\n" in sums for one in found.files)
+
+
+def test_an_export_goes_into_a_folder_of_the_wanted_name(store, tmp_path):
+    run = recorded.finished(store)
+    assert export(run, tmp_path, LIGHT, name="mine").folder == tmp_path / "mine"
+    assert [path.name for path in tmp_path.iterdir() if path != store.folder] == ["mine"]
+    for name in ("", "..", "a/b"):
+        with pytest.raises(ExportError, match="cannot be the name of a folder"):
+            export(run, tmp_path, LIGHT, name=name)
+
+
+class Enough(Exception):
+    """Somebody cancelled."""
+
+
+@pytest.mark.parametrize("wanted", ["onnx", "torch"])
+def test_a_cancelled_export_leaves_nothing(store, tmp_path, wanted):
+    begun = []
+
+    def interrupt():
+        if begun:
+            raise Enough
+
+    with pytest.raises(Enough):
+        export(recorded.finished(store), tmp_path / "out", [wanted], progress=begun.append, interrupt=interrupt)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_process_that_hears_nothing_is_killed_and_what_it_wrote_removed(store, tmp_path, monkeypatch):
+    deaf = tmp_path / "deaf"
+    deaf.write_text(
+        "#!/bin/sh\ntrap '' TERM INT HUP\nfor word; do case $word in --to=*) to=${word#--to=};; "
+        "--temporary=*) name=${word#--temporary=};; esac; done\n"
+        "mkdir -p $to/$name; touch $to/$name/half\n"
+        'echo \'{"type":"progress","format":"onnx","step":"writing"}\'\nexec sleep 600\n'
+    )
+    deaf.chmod(0o755)
+    run = recorded.finished(store)
+    monkeypatch.setattr(sys, "executable", str(deaf))
+    monkeypatch.setattr("pipeline.runs.export.PATIENCE_S", 0.1)
+    begun = []
+
+    def interrupt():
+        if begun:
+            raise Enough
+
+    with pytest.raises(Enough):
+        export(run, tmp_path / "out", LIGHT, progress=begun.append, interrupt=interrupt)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whoever_asked_for_an_export_may_die_in_any_way_and_nothing_half_written_stays(store, tmp_path, number):
+    run = recorded.finished(store)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pipeline.runs import export\nfrom pipeline.runs.store import Run\n"
+        "export.export(Run(Path(sys.argv[1])), Path(sys.argv[2]), progress=lambda told: print(told.step, flush=True))\n"
+    )
+    words = [sys.executable, "-c", code, str(run.folder), str(tmp_path / "out")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        (hidden,) = (tmp_path / "out").iterdir()
+        for _ in range(2):  # impatient
+            process.send_signal(number)
+    deadline_s = time.monotonic() + 20
+    while hidden.exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_sizes_are_known_beforehand_exactly_where_a_file_is_copied(exported):
+    run, found = exported
+    sizes = {one.name: one.bytes for one in found.files}
+    state = run.state()
+    for wanted, name in (("checkpoint", "model.pqd.safetensors"), ("onnx", "model.onnx")):
+        assert estimate(state, wanted) == Estimate(sizes[name], is_exact=True)
+    for wanted in ("openvino", "state_dict", "torch"):
+        assert not estimate(state, wanted).is_exact
+    assert estimate(RunState(), "onnx") is None

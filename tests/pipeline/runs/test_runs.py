@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from pipeline import events as e
 from pipeline import recipe
 from pipeline.errors import CorruptRun, RunNotFound, RunStoreError
 from pipeline.report import Accuracy
-from pipeline.runs import log, process
+from pipeline.runs import log, process, rows, wording
+from pipeline.runs.annotations import Annotations
 from pipeline.runs.state import History, RunState, Status
 from pipeline.runs.store import Run, RunStore
 
@@ -99,6 +101,42 @@ class TestState:
         )  # fmt: skip
         assert state.stage_eta_s(113.0) == 7
         assert state.stage_eta_s(999.0) == 0
+
+    def test_the_eta_of_a_resumed_stage_counts_the_steps_of_this_run_alone(self):
+        state = fold(
+            started,
+            *(e.EpochFinished(time_s=101.0, index=1, epoch=n, step=100 * n, metrics={"top1": 50.0}) for n in (1, 2, 3)),
+            e.StageStarted(time_s=102.0, index=1, steps=400),
+            e.StageResumed(time_s=102.0, index=1, epoch=3, step=300),
+        )
+        assert (state.stages[1].progress, state.stages[1].epoch, state.stages[1].step) == (0.75, 3, 300)
+        assert state.stage_eta_s(102.0) is None
+        assert state.eta_s(102.0) is None
+        state = state.after(e.Progressed(time_s=104.0, index=1, step=310, metrics={}))
+        assert state.stage_eta_s(104.0) == pytest.approx(18)
+        state = state.after(e.EpochFinished(time_s=122.0, index=1, epoch=4, step=400, metrics={"top1": 50.0}))
+        assert state.stage_eta_s(122.0) == 0
+
+    def test_a_pending_stop_is_told_until_the_run_is_over_or_the_wish_is_withdrawn(self):
+        state = fold(started, e.StopRequested(when="epoch"))
+        assert state.stopping == "epoch"
+        assert wording.stopping(state.stopping) == "stops after this epoch"
+        assert state.after(e.StopRequested(when=None)).stopping is None
+        over = state.after(e.RunStopped())
+        assert (over.status, over.stopping) == (Status.STOPPED, None)
+        row = rows.row_of("r", None, state, Annotations())
+        assert row.stopping == "epoch"
+        assert rows.row_of("r", None, Run.settle(Run(Path("r")), state, alive=False), Annotations()).stopping is None
+
+    def test_a_run_that_waits_for_its_turn_is_queued_until_it_begins(self):
+        waits = e.Waited(time_s=90.0, reason="waits for 2 runs before it")
+        state = fold(waits)
+        assert (state.status, state.activity) == (Status.QUEUED, "waits for 2 runs before it")
+        assert wording.describe(waits, state) == "waits for 2 runs before it"
+        assert rows.row_of("r", None, state, Annotations(), queued_at=3).queued_at == 3
+        state = state.after(started)
+        assert (state.status, state.activity) == (Status.RUNNING, "preparing")
+        assert rows.row_of("r", None, state, Annotations(), queued_at=3).queued_at is None
 
     def test_a_reused_stage_counts_as_done(self):
         state = fold(started, e.StageReused(index=0, metrics={"top1": 70.0}, seconds=9.0))
@@ -221,8 +259,10 @@ class TestStore:
 
     def test_only_a_living_run_can_be_stopped(self, store, smoke):
         run, lock = store.create(smoke)
+        process.stop(run, "stage")
+        assert run.stop_path.read_text() == "stage"
         process.stop(run)
-        assert run.stop_path.exists()
+        assert run.stop_path.read_text() == "now"
         os.close(lock)
         with pytest.raises(RunStoreError, match="is not running: it is lost"):
             process.stop(run)

@@ -1,0 +1,90 @@
+"""The frontier as files: drawn for a paper, as text, as data; never over a file that is there."""
+
+import csv
+import importlib.util
+import io
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline.errors import ExportError, MissingDependency
+from tests.workbench.test_scatter import THREE, row, scene
+from workbench.widgets import figures
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_svg_has_axes_the_front_intervals_and_a_legend():
+    content = figures.svg(scene(*THREE, row("<b>&'\x1b", 93.0, 8.0)))
+    root = ElementTree.fromstring(content)
+    words = [text.text for text in root.iter(f"{SVG}text")]
+    for expected in ("Top-1 accuracy (%)", "Checkpoint (MiB)", "front", "dominated", "baseline", "baseline tiny"):
+        assert expected in words
+    titles = [title.text for title in root.iter(f"{SVG}title")]
+    assert any(title.startswith("<b>&'?: 93.0") for title in titles)
+    diamonds = [path for path in root.iter(f"{SVG}path") if path.find(f"{SVG}title") is not None]
+    assert len(diamonds) == 2
+    assert root.get("width") == "252pt"
+
+
+def test_equal_runs_give_equal_bytes():
+    for write in (figures.svg, figures.text, figures.csv, figures.json):
+        assert write(scene(*THREE)) == write(scene(*reversed(THREE)))
+
+
+def test_the_data_name_every_run_and_what_is_on_the_front(tmp_path):
+    for name in ("points.csv", "points.json"):
+        figures.write(scene(*THREE), tmp_path / name)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "points.csv").read_text())))
+    assert [(one["run"], one["on_front"]) for one in rows] == [
+        ("small", "True"),
+        ("middle", "True"),
+        ("beaten", "False"),
+    ]
+    document = json.loads((tmp_path / "points.json").read_text())
+    assert (document["x"], document["y"], document["z"]) == ("size", "top1", "latency")
+    assert document["runs"][0]["size_bytes"] == 1 << 20
+    assert document["runs"][0]["top1_low"] == pytest.approx(91.6)
+
+
+def test_the_text_holds_the_plot_and_the_front(tmp_path):
+    figures.write(scene(*THREE), tmp_path / "figure.txt")
+    text = (tmp_path / "figure.txt").read_text()
+    assert "top1 % over MiB, log" in text
+    assert "┤" in text
+    assert [line.split()[0] for line in text.rsplit("front ", 1)[1].splitlines()[1:]] == ["small", "middle"]
+
+
+def test_no_file_is_overwritten_and_a_wrong_ending_is_told(tmp_path):
+    (tmp_path / "mine.svg").write_text("mine")
+    for name, sentence in (
+        ("mine.svg", "is there already; name another file."),
+        ("figure.pdf", "'figure.pdf' ends in none of .svg, .png, .txt, .csv, .json; the ending decides"),
+        ("no/folder.svg", "there is no folder"),
+    ):
+        with pytest.raises(ExportError, match=sentence):
+            figures.write(scene(*THREE), tmp_path / name)
+    assert (tmp_path / "mine.svg").read_text() == "mine"
+
+
+def test_nothing_is_drawn_of_nothing(tmp_path):
+    with pytest.raises(ExportError, match="no finished run to draw"):
+        figures.write(scene(), tmp_path / "empty.svg")
+    assert not list(tmp_path.iterdir())
+
+
+has_matplotlib = importlib.util.find_spec("matplotlib") is not None
+
+
+@pytest.mark.skipif(has_matplotlib, reason="matplotlib is installed")
+def test_a_png_says_what_to_install(tmp_path):
+    with pytest.raises(MissingDependency, match=r"pip install 'pqd-workbench\[figures\]', or name the file .svg"):
+        figures.write(scene(*THREE), tmp_path / "figure.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not has_matplotlib, reason="matplotlib is an extra")
+def test_a_png_is_an_image_and_the_same_each_time():
+    assert figures.png(scene(*THREE)).startswith(b"\x89PNG")
+    assert figures.png(scene(*THREE)) == figures.png(scene(*THREE))
