@@ -12,6 +12,7 @@ from textual.actions import parse
 from textual.dom import DOMNode
 
 from pipeline.errors import PipelineError
+from pipeline.events import StopWhen
 from pipeline.recipe import Recipe
 from pipeline.runs import process
 from pipeline.runs.annotations import Annotations
@@ -122,14 +123,14 @@ class RunActions(Host):
 
     def action_stop(self) -> None:
         """Ask when, then stop the chosen runs that go on."""
-        from workbench.modals.stop import StopModal, When
+        from workbench.modals.stop import StopModal
 
         rows = [row for row in self.shelf.chosen if row.is_running]
         if not rows:
             self.say("Only a run that goes on can be stopped.", is_error=True)
             return
 
-        def stop(when: When | None) -> None:
+        def stop(when: StopWhen | None) -> None:
             if when is not None:
                 last = {"now": "its next step", "epoch": "the end of its epoch", "stage": "the end of its stage"}[when]
                 tell = lambda done: self.say(f"{_named(done)} will stop at {last}.")  # noqa: E731
@@ -188,25 +189,30 @@ class RunActions(Host):
         except (PipelineError, OSError) as error:
             self.call_from_thread(self.say, f"Not resumed: {error}", is_error=True)
         else:
-            self.call_from_thread(self._ask_to_launch, recipe)
+            self.call_from_thread(self._ask_to_launch, run, recipe)
 
-    def _ask_to_launch(self, recipe: Recipe) -> None:
-        from workbench.modals.launch import LaunchModal
+    def _ask_to_launch(self, run: Run, recipe: Recipe) -> None:
+        from workbench.estimates import Estimator
+        from workbench.modals.launch import Answer, LaunchModal
 
-        def launch(chosen: Recipe | None) -> None:
-            if chosen is not None:
-                self._launch_again(chosen)
+        def launch(answer: Answer | None) -> None:
+            if answer is not None:
+                # Word for word, unless the answer asks for a download, too.
+                self._launch_again(run, None if answer.recipe == recipe else answer.recipe, is_queued=answer.is_queued)
 
-        self.push_screen(LaunchModal(recipe), launch)
+        self.push_screen(LaunchModal(recipe, Estimator(self.store)), launch)
 
     @work(thread=True, exit_on_error=False, group="resume")
-    def _launch_again(self, recipe: Recipe) -> None:
+    def _launch_again(self, run: Run, changed: Recipe | None, *, is_queued: bool) -> None:
         try:
-            run = process.launch(self.store, recipe)
-        except PipelineError as error:
+            if changed is None:
+                again = process.relaunch(run, queue=is_queued)
+            else:
+                again = process.launch(self.store, changed, queue=is_queued)
+        except (PipelineError, OSError) as error:
             self.call_from_thread(self.say, f"Not launched: {error}", is_error=True)
         else:
-            self.call_from_thread(self.watch_launched, run.id)
+            self.call_from_thread(self.watch_launched, again.id)
 
     @work(thread=True, exit_on_error=False, group="actions")
     def _on_each(

@@ -46,7 +46,7 @@ class Shelf:
         """Ids of the runs that a person marked."""
         self.deleted: list[tuple[Row, ...]] = []
         """Runs that were deleted since the workbench was opened, those of one deletion together."""
-        self.selected: str | None = self._memory.get("runs.selected", "") or None
+        self.selected: str | None = None
         """Id of the run that the screens are about; None before there is one, or where the filter leaves none."""
         self.filter = _recalled(self._memory.get("runs.filter", ""))
         order = self._memory.get("runs.order", "")
@@ -56,19 +56,27 @@ class Shelf:
         grouping = self._memory.get("runs.grouping", "")
         self.grouping = grouping if grouping in groupings else ""
         """Key of the column whose equal values stand together in the table; empty for none."""
+        self._wished = self._memory.get("runs.selected", "")
+        """The run that was selected when the workbench was left."""
+        self._is_chosen = False
+        """The selection is a person's, or was made when all runs were known; it stays."""
         self._visible: list[Row] | None = None
         self._groups: list[Group] | None = None
 
     def take(self, rows: Iterable[Row], *, is_complete: bool = True) -> None:
         """Put other rows on the shelf; marks of runs that are gone go, too."""
-        is_first, before = not self.rows, self._visible or []
+        before = self._visible or []
         self.rows = {row.id: row for row in rows}
         self.is_complete = is_complete
         self.marked &= self.rows.keys()
         self._visible = self._groups = None
-        if is_first and self.selected not in self.rows:
+        if not self._is_chosen or not before:
             running_first = sorted(self.visible, key=lambda row: not row.is_running)
-            self.select(running_first[0].id if running_first else None)
+            if self._wished not in self.rows:
+                self.selected = running_first[0].id if running_first else None
+            else:
+                self.selected = self._wished
+            self._is_chosen = is_complete and self.selected is not None
         elif self.selected is not None and self.selected not in self.rows:
             self.select(self._neighbour(before))
 
@@ -81,7 +89,7 @@ class Shelf:
 
     def select(self, run_id: str | None) -> None:
         """Make a run the one that the screens are about."""
-        self.selected = run_id
+        self.selected, self._is_chosen = run_id, True
         self._memory.put("runs.selected", run_id or "")
 
     def row(self, run_id: str | None) -> Row | None:

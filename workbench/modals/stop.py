@@ -1,7 +1,7 @@
 """When is a run to stop: now, after its epoch, or after its stage?"""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -10,20 +10,19 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from pipeline.events import StopWhen
 from pipeline.runs.rows import Row
 from workbench.modals.base import Modal
 from workbench.widgets import words
 
-When = Literal["now", "epoch", "stage"]
-
-_ways: dict[When, str] = {
-    "now": "n  now, at the next step; the stage at work is given up",
+_ways: dict[StopWhen, str] = {
+    "now": "n  now, at the next step",
     "epoch": "e  after this epoch",
     "stage": "a  after this stage, which is then reused by later runs",
 }
 
 
-class StopModal(Modal[When]):
+class StopModal(Modal[StopWhen]):
     """Three ways to stop, or none; none is the default."""
 
     DEFAULT_CSS = """
@@ -67,6 +66,6 @@ class StopModal(Modal[When]):
         """Take the answer of the pressed button."""
         self.dismiss(next((way for way in _ways if event.button.id == f"way-{way}"), None))
 
-    def action_stop(self, way: When) -> None:
+    def action_stop(self, way: StopWhen) -> None:
         """Take the answer of a key."""
         self.dismiss(way)

@@ -141,19 +141,18 @@ def remarks(row: Row, first_note: str) -> Text:
         row: the run.
         first_note: the first warning on record; empty where it is not known.
     """
-    text = Text(no_wrap=True, overflow="ellipsis")
-    if row.pinned:
-        text.append("^ pinned   ")
-    text.append("".join(f"#{tag} " for tag in row.tags), style="bold")
+    parts = [("^ pinned", "")] if row.pinned else []
+    if row.tags:
+        parts.append((" ".join(f"#{tag}" for tag in row.tags), "bold"))
     if row.note.strip():
-        text.append(f"{'  ' if text.plain else ''}{words.clean(row.note.strip().partition(chr(10))[0])}")
+        parts.append((words.clean(row.note.strip().partition("\n")[0]), ""))
     if row.note_count:
-        more = f" (and {row.note_count - 1} more)" if row.note_count > 1 else ""
-        text.append(
-            f"{'   ' if text.plain else ''}run notes: {words.clean(first_note) or row.note_count}{more if first_note else ''}"
-        )
-    if not text.plain:
-        text.append("i all about it   t tags   N note", style="dim")
+        more = f" (and {row.note_count - 1} more)" if row.note_count > 1 and first_note else ""
+        parts.append((f"run notes: {words.clean(first_note) or row.note_count}{more}", ""))
+    if not parts:
+        parts.append(("i all about it   t tags   N note", "dim"))
+    text = Text("   ").join(Text(*part) for part in parts)
+    text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
 

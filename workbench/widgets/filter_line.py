@@ -73,7 +73,8 @@ class FilterLine(Vertical):
         height: auto; padding: 0 1;
         #filter-row { height: 1; }
         #filter-row > #slash { width: 2; color: $text-muted; }
-        Input.-textual-compact { width: 1fr; background: $background; }
+        Input.-textual-compact { width: 1fr; }
+        Input.-textual-compact:blur { background: $background !important; }
         #in-sight { width: auto; max-width: 60; height: 1; color: $text-muted; }
         &.-editing #in-sight { max-width: 30; }
         #filter-hint { display: none; height: auto; max-height: 2; color: $text-muted; }
