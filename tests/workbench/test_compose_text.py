@@ -450,14 +450,3 @@ async def test_typing_repaints_nothing_that_stays_the_same(app, saved, monkeypat
         await pilot.press("2")
         await until(pilot, lambda: screen.draft.recipe().seed == 12)
         assert not {name for name in updated if name}
-
-
-async def test_a_store_that_may_only_be_read_takes_no_launch(app, saved):
-    import msgspec
-
-    app.settings = msgspec.structs.replace(app.settings, read_only=True)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        screen = await open_mine(app, pilot, saved)
-        await pilot.press("L")
-        await until(pilot, lambda: "Not launched" in screen_text(app))
-        assert app.screen is screen
