@@ -6,17 +6,18 @@ moves and goes with its comments. A comment that blank lines set apart belongs t
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import tomli
 import tomlkit
 from msgspec import Struct
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from pipeline import decoding
-from pipeline.errors import RecipeError
+from pipeline.errors import PipelineError, RecipeError
 
 Path = tuple[str | int, ...]
 """Where a value stands: ``("stages", 1, "sparsity")``."""
@@ -60,44 +61,34 @@ def put(text: str, path: Path, value: Any) -> str:
         path: of the value; tables on the way are made.
         value: None removes it; a table takes the place of the one that is there, key by key.
     """
-    document = parse(text)
-    found = _at(document, path)
+    expected = parse(text)
+    found = _at(expected, path)
     if found == value and type(found) is type(value):
         return text
-    if path[0] == "dataset" and len(path) > 1 and isinstance(document.get("dataset"), str):
-        return put(text, ("dataset",), {"name": document["dataset"], str(path[1]): value})
-    blocks = _blocks(text)
-    if isinstance(found, Mapping) and isinstance(value, Mapping) and any(block.path == path for block in blocks):
-        for key in [*found, *value]:
-            text = put(text, (*path, key), value.get(key))
-        return text
-    if value is None or (isinstance(value, str) and isinstance(found, Mapping)):
-        blocks = [block for block in blocks if block.path[: len(path)] != path]
-    is_there = _at(parse(_joined(blocks)), path) is not None
-    if value is not None or is_there:
-        _put(blocks, path, value, is_there=is_there)
-    return _joined(blocks)
+    if path[0] == "dataset" and len(path) > 1 and isinstance(expected.get("dataset"), str):
+        return put(text, ("dataset",), {"name": expected["dataset"], str(path[1]): value})
+    _change(expected, path, value)
+    return _sure(lambda: _put_into(text, path, value, found), expected)
 
 
 def move_stage(text: str, place: int, to: int) -> str:
     """Give the text with a stage at another place; the stages between make room."""
-    return _rearranged(text, lambda stages: stages.insert(to, stages.pop(place)))
+    return _rearranged(text, lambda stages, _: stages.insert(to, stages.pop(place)))
 
 
 def remove_stage(text: str, place: int) -> str:
     """Give the text without a stage and its comments."""
-    return _rearranged(text, lambda stages: stages.pop(place))
+    return _rearranged(text, lambda stages, _: stages.pop(place))
 
 
 def add_stage(text: str, place: int, values: Mapping[str, Any]) -> str:
     """Give the text with a new stage before the one at a place; at the end where the place is their number."""
-    written = tomlkit.dumps({"stages": [dict(values)]})
-    return _rearranged(text, lambda stages: stages.insert(place, written))
+    return _rearranged(text, lambda stages, new: stages.insert(place, new), new=values)
 
 
 def copy_stage(text: str, place: int) -> str:
     """Give the text with a stage, its comments included, a second time right below itself."""
-    return _rearranged(text, lambda stages: stages.insert(place, stages[place]))
+    return _rearranged(text, lambda stages, _: stages.insert(place, stages[place]))
 
 
 def line_of(text: str, path: Path) -> int | None:
@@ -132,6 +123,42 @@ def path_in(message: str) -> Path:
     found = re.match(r"[A-Za-z_][\w-]*(?:\[\d+\]|\.[\w-]+)*", message)
     parts = re.findall(r"[\w-]+", found[0]) if found else []
     return tuple(int(part) if part.isdigit() else part for part in parts)
+
+
+def _put_into(text: str, path: Path, value: Any, found: Any) -> str:
+    blocks = _blocks(text)
+    if isinstance(found, Mapping) and isinstance(value, Mapping) and any(block.path == path for block in blocks):
+        for key in [*found, *value]:
+            text = put(text, (*path, key), value.get(key))
+        return text
+    if value is None or (isinstance(value, str) and isinstance(found, Mapping)):
+        blocks = [block for block in blocks if block.path[: len(path)] != path]
+    is_there = _at(parse(_joined(blocks)), path) is not None
+    if value is not None or is_there:
+        _put(blocks, path, value, is_there=is_there)
+    return _joined(blocks)
+
+
+def _change(document: dict[str, Any], path: Path, value: Any) -> None:
+    """Change a decoded document as ``put`` changes the text."""
+    place: Any = document
+    for part in path[:-1]:
+        place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+    if value is None:
+        place.pop(path[-1], None)
+    else:
+        place[path[-1]] = tomlkit.item(_item(value)).unwrap()
+
+
+def _sure(edit: Callable[[], str], expected: dict[str, Any]) -> str:
+    """Edit a text; where it is laid out in a way that this fails for, write it anew: the values are right always."""
+    try:
+        text = edit()
+        if parse(text) == expected:
+            return text
+    except (PipelineError, TOMLKitError, LookupError, TypeError, ValueError):
+        pass
+    return tomlkit.dumps(expected)
 
 
 def _line_in(block: _Block, rest: Path) -> int | None:
@@ -275,7 +302,20 @@ def _add_section(blocks: list[_Block], path: Path, value: Any) -> None:
     blocks.insert(place, _Block((section,), text, "\n" if place < len(blocks) else ""))
 
 
-def _rearranged(text: str, change: Any) -> str:
+Change = Callable[[list[Any], Any], object]
+"""Rearranges a list of stages, decoded or as they are written; gets a new one of the same kind."""
+
+
+def _rearranged(text: str, change: Change, new: Mapping[str, Any] | None = None) -> str:
+    """Let a change be done to the stages, both as they are decoded and as they are written."""
+    expected = parse(text)
+    expected.setdefault("stages", [])
+    change(expected["stages"], dict(new or {}))
+    written = tomlkit.dumps({"stages": [dict(new or {})]})
+    return _sure(lambda: _moved(text, change, written), {key: value for key, value in expected.items() if value != []})
+
+
+def _moved(text: str, change: Change, new: str) -> str:
     """Let a change be done to the texts of the stages; what stands between them stays."""
     blocks = _blocks(text)
     if isinstance(parse(text).get("stages"), list) and not any(block.path[:1] == ("stages",) for block in blocks):
@@ -295,7 +335,7 @@ def _rearranged(text: str, change: Any) -> str:
         else:
             stages.append(block.text)
             gaps.append(block.gap)
-    change(stages)
+    change(stages, new)
     return _assembled(rest, len(rest) if first is None else first, stages, gaps)
 
 

@@ -101,7 +101,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         free = "" if self.free_bytes is None else f"{space(self.free_bytes)} free"
         if self.need_bytes is None:
             return free
-        return f"about {space(self.need_bytes)} of {free}" if free else f"about {space(self.need_bytes)}"
+        return f"{space(self.need_bytes)} of {free}" if free else space(self.need_bytes)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def about(seconds: float) -> str:
 def space(size_bytes: int) -> str:
     """Write disk space in MiB or GiB."""
     mib = size_bytes / MIB
-    return f"{mib / 1024:,.1f} GiB" if mib >= 1024 else f"{mib:,.0f} MiB"
+    return f"{mib / 1024:,.1f} GiB" if mib >= 1024 else f"{mib:.{0 if mib >= 10 else 1}f} MiB"
 
 
 class Estimator:

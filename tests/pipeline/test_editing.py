@@ -269,3 +269,48 @@ def test_an_own_preset_is_deleted_and_a_missing_one_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RecipeError, match="cannot be removed"):
         presets.delete("mine", tmp_path)
+
+
+ODD = """\
+"name" = 'x'
+backbone = "tiny"
+dataset = { name = "digits" }
+training.batch_size = 32
+[ "measure" ] # odd
+threads=2
+[[ stages ]] # spaced
+stage = "prune"
+training.keep = "best" # dotted
+[baseline]
+epochs = 1
+[[stages]]
+  stage = "quantize" # indented
+  [ stages . training ]
+  keep = "best"
+[baseline.training]
+keep = "best"
+"""
+
+
+def test_a_text_that_is_laid_out_oddly_gets_the_right_values_all_the_same():
+    for path, value in [
+        (("name",), "y"),
+        (("training", "batch_size"), 64),
+        (("training", "momentum"), 0.5),
+        (("measure", "threads"), None),
+        (("measure", "latency"), "off"),
+        (("baseline", "training"), {"keep": "last"}),
+        (("baseline", "epochs"), 4),
+        (("stages", 0, "training"), {"ema": 0.5}),
+        (("stages", 1, "training"), {"ema": 0.5}),
+        (("stages", 1, "training"), None),
+        (("dataset",), {"name": "npz", "path": "x"}),
+    ]:
+        expected = tomli.loads(ODD)
+        editing._change(expected, path, value)
+        assert tomli.loads(editing.put(ODD, path, value)) == expected, path
+    moved = tomli.loads(editing.move_stage(ODD, 0, 1))
+    assert [stage["stage"] for stage in moved["stages"]] == ["quantize", "prune"]
+    assert {key: value for key, value in moved.items() if key != "stages"} == {
+        key: value for key, value in tomli.loads(ODD).items() if key != "stages"
+    }

@@ -20,7 +20,7 @@ from workbench.widgets.outline import Outline
 from workbench.widgets.recipe_text import RecipeText
 
 ON_OUTLINE = frozenset(
-    {"add", "remove", "move", "copy", "undo", "redo", "presets", "save", "launch", "text", "edit_outside"}
+    {"add", "remove", "move", "copy", "take_back", "do_again", "presets", "save", "launch", "text", "edit_outside"}
 )
 """Actions whose keys are letters: off while something is typed."""
 
@@ -43,8 +43,8 @@ class ComposeScreen(DraftScreen):
         Binding("K,shift+k,shift+up", "move(-1)", "up", id="move-up", show=False, tooltip="Move this stage up"),
         Binding("t", "text", "toml", id="text", tooltip="The recipe as TOML text, and back to the form"),
         Binding("E,shift+e", "edit_outside", "editor", id="editor", show=False, tooltip="Edit the text in $EDITOR"),
-        Binding("u", "undo", "undo", id="undo", tooltip="Take the last change back"),
-        Binding("U,shift+u", "redo", "redo", id="redo", show=False, tooltip="Do again what was taken back"),
+        Binding("u", "take_back", "undo", id="take-back", tooltip="Take the last change back"),
+        Binding("U,shift+u", "do_again", "redo", id="do-again", show=False, tooltip="Do again what was taken back"),
         Binding("p", "presets", "preset", id="presets", tooltip="Start from a preset"),
         Binding("w", "save", "save", id="save", tooltip="Save as a preset of your own"),
         Binding("L,shift+l", "launch", "launch", id="launch", key_display="L", tooltip="Show the plan, then launch"),
@@ -105,14 +105,14 @@ class ComposeScreen(DraftScreen):
         self.draft.copy(stage)
         await self.show_all(self.place + 1)
 
-    async def action_undo(self) -> None:
+    async def action_take_back(self) -> None:
         """Take the last change back."""
         if self.draft.undo():
             await self.show_all()
         else:
             self.workbench.say("There is nothing to take back.")
 
-    async def action_redo(self) -> None:
+    async def action_do_again(self) -> None:
         """Do again what was taken back."""
         if self.draft.redo():
             await self.show_all()
@@ -223,9 +223,6 @@ class ComposeScreen(DraftScreen):
 
     def action_launch(self) -> None:
         """Check the recipe, show the plan, launch."""
-        if self.workbench.settings.read_only:
-            self.workbench.say("Not launched: this store may only be read.", is_error=True)
-            return
         if self._is_refused("Not launched"):
             return
 

@@ -62,7 +62,9 @@ class Outline(OptionList):
 def _line(draft: Draft, part: Part, width: int, remark: str) -> Text:
     mark = "!" if part.has_problem or remark == "absent" else " "
     name = f"  {draft.place(part) + 1} {part.name}" if part.kind == "stage" else part.kind.capitalize()
-    summary = f"{part.summary()}, {remark}" if remark else part.summary()
+    # What a narrow column cuts off is what the form shows anyway.
+    said = (part.summary(), remark) if part.kind == "dataset" else (remark, part.summary())
+    summary = ", ".join(filter(None, said))
     text = Text(no_wrap=True)
     text.append(f"{mark}{words.cut(name, 13)}".ljust(15))
     text.append(words.cut(summary, width - 15), style="dim")

@@ -53,7 +53,8 @@ class Verdict(Static):
         epochs = sum(entry.epochs or 0 for entry in recipe.plan)
         stages = " > ".join(entry.name for entry in recipe.plan)
         device = f" on {plan.device}" if plan is not None and plan.device != "auto" else ""
-        lines = [f"ok {stages}: {_count(epochs, 'epoch')}{device}"]
+        left = f"{plan.epochs} of " if plan is not None and plan.reused and plan.epochs <= epochs else ""
+        lines = [f"ok {stages}: {left}{_count(epochs, 'epoch')}{' left' if left else ''}{device}"]
         if plan is not None:
             lines += [_cost(plan), *(f"! {told}" for told in _told(plan)[:1])]
         lines += [_reason(recipe)] if len(lines) < 3 else []
@@ -72,7 +73,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _cost(plan: Plan) -> str:
-    left = f"{plan.reused} of {len(plan.entries)} reused, {_count(plan.epochs, 'epoch')} left" if plan.reused else ""
+    left = f"{plan.reused} of {len(plan.entries)} reused" if plan.reused else ""
     disk = plan.disk_words()
     return "   ".join(filter(None, (left, plan.time_words(), f"disk {disk}" if disk else "")))
 
