@@ -131,8 +131,7 @@ class LiveScreen(WorkbenchScreen):
         if ids != self._drawn_ids:
             self._drawn_ids = ids
             self._draw(anew=is_other)
-        if self.focused is None:
-            self.call_after_refresh(self._focus)
+        self._focus()
 
     def _focus(self) -> None:
         if self.focused is None:
@@ -186,6 +185,10 @@ class LiveScreen(WorkbenchScreen):
         self.tiles.show(runs, anew=anew)
 
     @on(Tiles.Looked)
+    def _looked(self) -> None:
+        self._tick()
+        self._focus()
+
     def _tick(self) -> None:
         row = self.shelf.current
         if row is None or not self.is_current:
