@@ -213,7 +213,7 @@ class LiveScreen(WorkbenchScreen):
         if tiles.hidden and tiles.full is None:
             text.append(f"   {tiles.hidden} more: ]", style="dim")
         if tiles.window.stage is not None:
-            text.append("   one stage: w shows the next", style="dim")
+            text.append("   w: next stage", style="dim")
         return text
 
     # The machine
@@ -246,7 +246,9 @@ class LiveScreen(WorkbenchScreen):
         self.toggle_class("-log")
         self.remove_class("-full-log")
         self.workbench.memory.put("live.log", self.has_class("-log"))
-        if not self.has_class("-log"):
+        if self.has_class("-log"):
+            self.call_after_refresh(self.log_pane.view.lay)
+        else:
             self.tiles.focus_tile()
 
     @on(LogPane.Full)
