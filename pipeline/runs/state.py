@@ -12,7 +12,6 @@ from pipeline.errors import CorruptRun
 from pipeline.options import quoted
 from pipeline.report import Count, Report
 
-
 HALF_LIFE_S = 300.0
 """How long ago a step was done that counts half as much as a new one in the estimate of what is left."""
 

@@ -11,6 +11,7 @@ from workbench.feed import thin
 from workbench.messages import Detail
 from workbench.widgets import curves
 from workbench.widgets.curves import Axis, Metric, Shown, View, Window
+from workbench.widgets.limits import parse_limits
 
 TOP1, LOSS, RATE, *_ = curves.known
 SIZE = (40, 12)
@@ -112,13 +113,13 @@ def test_typed_limits_hold_and_numbers_stand_below(run):
 )  # fmt: skip
 def test_limits_that_are_none_are_told_in_a_sentence(text, said):
     with pytest.raises(ValueError, match=r".*") as raised:
-        curves.parse_limits(text)
+        parse_limits(text)
     assert str(raised.value) == said
 
 
 def test_limits_are_understood_in_any_order():
-    assert curves.parse_limits("y=90:95 x=0:1,000") == ((0.0, 1000.0), (90.0, 95.0))
-    assert curves.parse_limits("  ") == (None, None)
+    assert parse_limits("y=90:95 x=0:1,000") == ((0.0, 1000.0), (90.0, 95.0))
+    assert parse_limits("  ") == (None, None)
 
 
 def test_the_values_at_a_place_are_those_of_the_nearest_point(run):

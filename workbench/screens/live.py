@@ -131,8 +131,7 @@ class LiveScreen(WorkbenchScreen):
         if ids != self._drawn_ids:
             self._drawn_ids = ids
             self._draw(anew=is_other)
-        if self.focused is None:
-            self.call_after_refresh(self._focus)
+        self._focus()
 
     def _focus(self) -> None:
         if self.focused is None:
@@ -186,6 +185,10 @@ class LiveScreen(WorkbenchScreen):
         self.tiles.show(runs, anew=anew)
 
     @on(Tiles.Looked)
+    def _looked(self) -> None:
+        self._tick()
+        self._focus()
+
     def _tick(self) -> None:
         row = self.shelf.current
         if row is None or not self.is_current:
@@ -210,7 +213,7 @@ class LiveScreen(WorkbenchScreen):
         if tiles.hidden and tiles.full is None:
             text.append(f"   {tiles.hidden} more: ]", style="dim")
         if tiles.window.stage is not None:
-            text.append("   one stage: w shows the next", style="dim")
+            text.append("   w: next stage", style="dim")
         return text
 
     # The machine
@@ -243,7 +246,9 @@ class LiveScreen(WorkbenchScreen):
         self.toggle_class("-log")
         self.remove_class("-full-log")
         self.workbench.memory.put("live.log", self.has_class("-log"))
-        if not self.has_class("-log"):
+        if self.has_class("-log"):
+            self.call_after_refresh(self.log_pane.view.lay)
+        else:
             self.tiles.focus_tile()
 
     @on(LogPane.Full)

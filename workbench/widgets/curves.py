@@ -365,7 +365,8 @@ def _y_limits(metric: Metric, view: View, values: list[float]) -> Span:
             middle = nice_limits([10**low, 10**high])
             return (_log(middle[0]), _log(middle[1])) if middle[0] > 0 else (math.floor(low), math.ceil(high))
         return float(math.floor(low)), float(max(math.ceil(high), math.floor(low) + 1))
-    low, high = nice_limits([0.0, *ordered[-1:]] if metric.from_zero else [ordered[0], ordered[-1]])
+    shown = [0.0, *ordered[-1:]] if metric.from_zero else [ordered[0], ordered[-1]]
+    low, high = nice_limits(shown, least=0.02 * abs(ordered[-1]))
     return max(low, metric.bounds[0]), min(high, metric.bounds[1])
 
 
@@ -389,28 +390,3 @@ def _names(axis: Axis, window: Window, limits: Span) -> tuple[tuple[float, float
             names = (f"{stage.stage} {length}", stage.stage, stage.stage[0].upper())
             found.append((max(start, limits[0]), min(end, limits[1]), names))
     return tuple(found)
-
-
-def parse_limits(text: str) -> tuple[Span | None, Span | None]:
-    """Understand limits such as ``x=0:50 y=90:95``.
-
-    Returns:
-        Limits of x and of y; None for what was not named.
-
-    Raises:
-        ValueError: one sentence for a person.
-    """
-    found: dict[str, Span] = {}
-    for word in text.split():
-        name, _, rest = word.partition("=")
-        low, colon, high = rest.partition(":")
-        if name not in ("x", "y") or not colon:
-            raise ValueError(f"{word!r} is no limit; write x=0:50 or y=90:95.")
-        try:
-            limits = float(low.replace(",", "")), float(high.replace(",", ""))
-        except ValueError:
-            raise ValueError(f"{rest!r} is not two numbers; write {name}=0:50.") from None
-        if not (math.isfinite(limits[0]) and math.isfinite(limits[1]) and limits[0] < limits[1]):
-            raise ValueError(f"{name} goes from low to high, found {rest}.")
-        found[name] = limits
-    return found.get("x"), found.get("y")

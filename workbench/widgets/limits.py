@@ -1,5 +1,6 @@
 """A small line for limits of a chart, as in ``x=0:50 y=90:95``, with what is wrong about it beside it."""
 
+import math
 from typing import ClassVar
 
 from textual import on
@@ -9,7 +10,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from workbench.widgets.curves import Span, parse_limits
+from workbench.widgets.curves import Span
 
 
 class LimitsLine(Horizontal):
@@ -80,3 +81,28 @@ class LimitsLine(Horizontal):
     def _say(self, text: str, *, is_wrong: bool = False) -> None:
         self.set_class(is_wrong, "-wrong")
         self.query_one("#limits-about", Static).update(text)
+
+
+def parse_limits(text: str) -> tuple[Span | None, Span | None]:
+    """Understand limits such as ``x=0:50 y=90:95``.
+
+    Returns:
+        Limits of x and of y; None for what was not named.
+
+    Raises:
+        ValueError: one sentence for a person.
+    """
+    found: dict[str, Span] = {}
+    for word in text.split():
+        name, _, rest = word.partition("=")
+        low, colon, high = rest.partition(":")
+        if name not in ("x", "y") or not colon:
+            raise ValueError(f"{word!r} is no limit; write x=0:50 or y=90:95.")
+        try:
+            limits = float(low.replace(",", "")), float(high.replace(",", ""))
+        except ValueError:
+            raise ValueError(f"{rest!r} is not two numbers; write {name}=0:50.") from None
+        if not (math.isfinite(limits[0]) and math.isfinite(limits[1]) and limits[0] < limits[1]):
+            raise ValueError(f"{name} goes from low to high, found {rest}.")
+        found[name] = limits
+    return found.get("x"), found.get("y")

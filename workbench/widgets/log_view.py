@@ -75,6 +75,10 @@ class LogView(Rows, can_focus=True):
         """Break lines at the new width."""
         self._lay()
 
+    def lay(self) -> None:
+        """Draw what came while the log was hidden: not every showing makes an event of a resize."""
+        self._lay()
+
     @property
     def count(self) -> int:
         """Lines that are kept."""

@@ -69,6 +69,10 @@ class Line(Rows):
         """Cut the text at the new width."""
         self.show(self._text)
 
+    def on_show(self) -> None:
+        """Write what was given while the line was hidden."""
+        self.show(self._text)
+
 
 def difference(old: Strip, new: Strip) -> tuple[int, int]:
     """Tell between which cells two rows differ: the first, and the one after the last; equal where they do not."""

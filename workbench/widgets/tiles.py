@@ -177,7 +177,7 @@ class Tiles(Vertical):
         self._slots = [*kept, *fresh]
         if fresh:
             grid.mount(*fresh)
-            self.call_after_refresh(self.draw)
+            self.call_after_refresh(self._look)
         if had_focus:
             self.call_after_refresh(self.focus_tile)
 
