@@ -74,7 +74,8 @@ class CompareScreen(WorkbenchScreen):
     def on_mount(self) -> None:
         """Begin with the differences against the first run."""
         super().on_mount()
-        self._is_all = False
+        self._is_all = self.workbench.memory.get("compare.all", False)
+        self.set_class(not self.workbench.memory.get("compare.curves", True), "-flat")
         self._reference: str | None = None
         self._first = 0
         self._written: dict[str, object] = {}
@@ -213,6 +214,7 @@ class CompareScreen(WorkbenchScreen):
     def action_all(self) -> None:
         """Show everything, or the differences alone."""
         self._is_all = not self._is_all
+        self.workbench.memory.put("compare.all", self._is_all)
         self._show_if_seen()
 
     def action_reference(self) -> None:
@@ -226,6 +228,7 @@ class CompareScreen(WorkbenchScreen):
     def action_curves(self) -> None:
         """Show the curves, or leave their room to the table."""
         self.toggle_class("-flat")
+        self.workbench.memory.put("compare.curves", not self.has_class("-flat"))
         self._show_if_seen()
 
     def action_write(self) -> None:
