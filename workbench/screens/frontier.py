@@ -41,7 +41,7 @@ class FrontierScreen(WorkbenchScreen):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "go", id="previous", key_display="←→↑↓", tooltip="The next run to the left"),
+        Binding("left", "step(-1)", "go", id="previous", key_display="←→", tooltip="The next run to the left"),
         Binding("right", "step(1)", "right", id="next", show=False, tooltip="The next run to the right"),
         Binding("up", "front(1)", "front", id="front", show=False, tooltip="The next run of the front to the right"),
         Binding("down", "front(-1)", "front", id="front-back", show=False, tooltip="The next of the front to the left"),
@@ -53,7 +53,7 @@ class FrontierScreen(WorkbenchScreen):
             "tab", "overlap", "cell", id="overlap", show=False, priority=True,
             tooltip="The next run that shares this cell",
         ),
-        Binding("x", "axis('x')", "axes", id="axis-x", key_display="xyz", tooltip="Choose what stands on the x axis"),
+        Binding("x", "axis('x')", "axes", id="axis-x", tooltip="Choose what stands on the x axis"),
         Binding("y", "axis('y')", "y axis", id="axis-y", show=False, tooltip="Choose what stands on the y axis"),
         Binding("z", "axis('z')", "marks", id="axis-z", show=False, tooltip="Choose what the size of the marks shows"),
         Binding("l", "log", "log", id="log", show=False, tooltip="Logarithmic x, both, y, neither"),
