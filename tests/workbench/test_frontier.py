@@ -211,6 +211,19 @@ async def test_intervals_are_drawn_until_b_takes_them_away(app, store):
         await until(pilot, lambda: "┬" not in chart.plain_text().rpartition("└")[0])
 
 
+async def test_v_leaves_the_room_of_the_pane_to_the_plot(app, store):
+    add(store, "a", 93.0, 2_000_000)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_frontier(app, pilot, 1)
+        chart = app.screen.query_one(ScatterChart)
+        narrow = chart.size.width
+        await pilot.press("v")
+        await until(pilot, lambda: chart.size.width == 80)
+        assert app.memory.get("frontier.pane", True) is False
+        await pilot.press("v")
+        await until(pilot, lambda: chart.size.width == narrow)
+
+
 async def test_w_writes_the_figure_and_never_over_a_file(app, store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     add(store, "a", 93.0, 2_000_000)

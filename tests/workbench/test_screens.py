@@ -89,7 +89,7 @@ async def test_help_lists_the_keys_of_the_screen_and_escape_closes_it(app):
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpModal))
         assert "quantity" not in screen_text(app)
-        assert "Put size or latency" in screen_text(app)
+        assert "Choose what stands on the x axis" in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, FrontierScreen))
         await pilot.press("escape")

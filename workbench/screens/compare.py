@@ -25,6 +25,8 @@ LETTERS = "ABCDEFGH"
 COLORS = tuple(f"series-{1 + place % 6}" for place in range(MOST))
 LEAST = 22
 """Cells of a run's column at least."""
+WIDEST = 44
+"""Cells of a run's column at most: numbers to compare stand near each other."""
 nothing = """Two runs are needed to compare.
 
 Mark them with space in Runs (1) or Frontier (4), then press 5."""
@@ -56,7 +58,7 @@ class CompareScreen(WorkbenchScreen):
         Binding("g", "scroll(-99999)", "top", id="top", show=False, tooltip="The first lines"),
         Binding("G,shift+g", "scroll(99999)", "end", id="end", show=False, tooltip="The last lines"),
         Binding("a", "all", "all", id="all", tooltip="Show also what is equal in all runs, or differences alone"),
-        Binding("r", "reference", "reference", id="reference", tooltip="Compare with the next of the runs"),
+        Binding("r", "reference", "versus", id="reference", tooltip="Compare with the next of the runs"),
         Binding("v", "curves", "curves", id="curves", tooltip="Show the curves, or leave their room to the table"),
         Binding("w", "write", "write", id="write", tooltip="Write the table as .csv or .txt"),
         Binding("e", "app.export", "export", id="export", show=False, tooltip="Export the marked runs, or this one"),
@@ -74,7 +76,8 @@ class CompareScreen(WorkbenchScreen):
     def on_mount(self) -> None:
         """Begin with the differences against the first run."""
         super().on_mount()
-        self._is_all = False
+        self._is_all = self.workbench.memory.get("compare.all", False)
+        self.set_class(not self.workbench.memory.get("compare.curves", True), "-flat")
         self._reference: str | None = None
         self._first = 0
         self._written: dict[str, object] = {}
@@ -129,7 +132,7 @@ class CompareScreen(WorkbenchScreen):
         room = max(1, (self.size.width - 3 - name_width) // LEAST)
         self._first = max(0, min(self._first, len(runs) - room))
         seen = range(self._first, min(len(runs), self._first + room))
-        width = (self.size.width - 3 - name_width) // max(1, len(seen))
+        width = min(WIDEST, (self.size.width - 3 - name_width) // max(1, len(seen)))
         self.query_one(Chart).show(self._picture(runs))
         self._write("#caption", self._caption(runs, seen, len(found) - len(lines)))
         self._write("#names", self._names(runs, seen, reference, name_width, width))
@@ -171,7 +174,10 @@ class CompareScreen(WorkbenchScreen):
             if line.section != section:
                 section = line.section
                 text.append(f"{heads.get(section, section)}\n", style=palette.style(self.app, "primary"))
-            cells = comparison.cells(line)
+            cells = line.values
+            if line.changes:
+                pairs = zip(line.values, line.changes, strict=True)
+                cells = tuple(f"{value:>8} {f'({change})' if change else ''}" for value, change in pairs)
             text.append(words.cut(line.name, name_width - 1).ljust(name_width), style="dim")
             text.append("".join(words.cut(cells[place], width - 1).ljust(width) for place in seen).rstrip() + "\n")
         return text if lines else Text("No difference in anything that is known.")
@@ -213,6 +219,7 @@ class CompareScreen(WorkbenchScreen):
     def action_all(self) -> None:
         """Show everything, or the differences alone."""
         self._is_all = not self._is_all
+        self.workbench.memory.put("compare.all", self._is_all)
         self._show_if_seen()
 
     def action_reference(self) -> None:
@@ -226,6 +233,7 @@ class CompareScreen(WorkbenchScreen):
     def action_curves(self) -> None:
         """Show the curves, or leave their room to the table."""
         self.toggle_class("-flat")
+        self.workbench.memory.put("compare.curves", not self.has_class("-flat"))
         self._show_if_seen()
 
     def action_write(self) -> None:

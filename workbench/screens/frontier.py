@@ -25,12 +25,6 @@ Shown = tuple[str | None, str]
 
 logs = ((True, False), (True, True), (False, True), (False, False))
 """Which of the axes x and y are logarithmic, in the order in which a key goes through them."""
-nothing = """No finished run with numbers yet.
-
-Press 2 to compose one, 3 to watch what goes on."""
-hidden = """None of the finished runs has a place here.
-
-Press / for another filter, f for other data, x y z for other axes."""
 
 
 class FrontierScreen(WorkbenchScreen):
@@ -42,11 +36,12 @@ class FrontierScreen(WorkbenchScreen):
         #side { width: 40; height: 100%; border-left: solid $panel; padding: 0 0 0 1; }
         &.-wide #side { width: 56; }
         #filter { display: none; }
+        &.-bare #side { display: none; }
         &.-filtering #filter { display: block; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "go", id="previous", key_display="←→↑↓", tooltip="The next run to the left"),
+        Binding("left", "step(-1)", "go", id="previous", key_display="←→", tooltip="The next run to the left"),
         Binding("right", "step(1)", "right", id="next", show=False, tooltip="The next run to the right"),
         Binding("up", "front(1)", "front", id="front", show=False, tooltip="The next run of the front to the right"),
         Binding("down", "front(-1)", "front", id="front-back", show=False, tooltip="The next of the front to the left"),
@@ -58,12 +53,13 @@ class FrontierScreen(WorkbenchScreen):
             "tab", "overlap", "cell", id="overlap", show=False, priority=True,
             tooltip="The next run that shares this cell",
         ),
-        Binding("x", "axis('x')", "axes", id="axis-x", key_display="xyz", tooltip="Choose what stands on the x axis"),
+        Binding("x", "axis('x')", "axes", id="axis-x", tooltip="Choose what stands on the x axis"),
         Binding("y", "axis('y')", "y axis", id="axis-y", show=False, tooltip="Choose what stands on the y axis"),
         Binding("z", "axis('z')", "marks", id="axis-z", show=False, tooltip="Choose what the size of the marks shows"),
         Binding("l", "log", "log", id="log", show=False, tooltip="Logarithmic x, both, y, neither"),
         Binding("b", "bars", "bars", id="bars", show=False, tooltip="Intervals: 95 % of top1, p90 of the latency"),
         Binding("i", "iso", "worth", id="iso", show=False, tooltip="Line of equal worth through the selected run"),
+        Binding("v", "pane", "pane", id="pane", show=False, tooltip="Hide the pane, or show it"),
         Binding("f", "group", "data", id="group", show=False, tooltip="Other data, or one backbone of several"),
         Binding("slash", "filter", "filter", id="filter", key_display="/", tooltip="Show the runs that pass a filter"),
         Binding("space", "app.mark", "mark", id="mark", tooltip="Mark for compare and export, or take the mark away"),
@@ -91,6 +87,7 @@ class FrontierScreen(WorkbenchScreen):
             for name, default in (("x", "size"), ("y", "top1"), ("z", "latency"))
         }
         self._has_bars = memory.get("frontier.bars", True)
+        self.set_class(not memory.get("frontier.pane", True), "-bare")
         self._worth = memory.get("frontier.worth", 2.0)
         self._is_iso = False
         self._group: Shown | None = None
@@ -152,7 +149,7 @@ class FrontierScreen(WorkbenchScreen):
             marker=self.workbench.settings.marker,
         )  # fmt: skip
         is_any = any(row.is_finished for row in (self.shelf.rows or {}).values())
-        chart.show_scene(self._scene, look, empty=hidden if is_any else nothing)
+        chart.show_scene(self._scene, look, empty=standing.HIDDEN if is_any else standing.NOTHING)
         self._write("#caption", self._caption(groups))
         self._write("#side", *self._pane())
         self._write("#remark", self._remark())
@@ -271,11 +268,7 @@ class FrontierScreen(WorkbenchScreen):
                 self.workbench.memory.put(f"frontier.{name}", key)
                 self._show_if_seen()
 
-        choices = [
-            Choice(name=column.key, about=f"{column.title}\n{column.help}"
-                   + (f"\n{column.better} is better" if column.better else "\nwithout a better side: no front"))
-            for column in scatter.numeric()
-        ]  # fmt: skip
+        choices = [Choice(name=column.key, about=standing.about(column)) for column in scatter.numeric()]
         title = "the size of the marks" if name == "z" else f"the {name} axis"
         self.app.push_screen(ChooseModal(title, choices, is_short=True), take)
 
@@ -291,6 +284,11 @@ class FrontierScreen(WorkbenchScreen):
         self._has_bars = not self._has_bars
         self.workbench.memory.put("frontier.bars", self._has_bars)
         self._show_if_seen()
+
+    def action_pane(self) -> None:
+        """Leave the room of the pane to the plot, or show it again."""
+        self.toggle_class("-bare")
+        self.workbench.memory.put("frontier.pane", not self.has_class("-bare"))
 
     def action_iso(self) -> None:
         """Ask what a unit of y is worth and draw the line of equal worth, or take it away."""

@@ -3,6 +3,7 @@
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
@@ -101,6 +102,7 @@ class ScatterChart(Chart):
         width, height = self.size
         drawn = raster.draw(picture.scene, picture.look, width, height)
         self._drawing = drawn
+        self._canvas = Region(drawn.left, 0, drawn.columns, drawn.lines)
         self._cells = drawn.frame.x_limits, drawn.frame.y_limits, drawn.columns, drawn.lines
         bold = {"primary"}
         styles: dict[str, Style] = {}

@@ -7,10 +7,16 @@ from rich.text import Text
 
 from pipeline.runs.rows import Row
 from pipeline.runs.wording import SIGNIFICANT
-from workbench.columns import columns
+from workbench.columns import Column, columns
 from workbench.widgets import scatter, words
 from workbench.widgets.scatter import Point, Scene
 
+NOTHING = """No finished run with numbers yet.
+
+Press 2 to compose one, 3 to watch what goes on."""
+HIDDEN = """None of the finished runs has a place here.
+
+Press / for another filter, f for other data, x y z for other axes."""
 NUMBERS = ("top1", "size", "latency", "sparsity", "roof")
 """What always stands in the pane; the quantities of the axes come beside."""
 
@@ -41,6 +47,12 @@ def caption(made: Scene, rows: Sequence[Row], others: int, width: int) -> Text:
         shown = f"{len(made.points)} of {len(rows)} finished, {what} on {rows[0].dataset}{more}"
         text.append(words.cut(shown, room).rjust(room))
     return text
+
+
+def about(column: Column) -> str:
+    """Say what a quantity is and which side of it is better."""
+    side = f"{column.better} is better" if column.better else "no side is better, so there is no front"
+    return f"{column.title}\n{column.help}\n{side}"
 
 
 def name(made: Scene, row: Row) -> Text:
