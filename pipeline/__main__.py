@@ -2,12 +2,17 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+GRACE_S = 3.0
+"""Seconds that a main thread that was interrupted has to leave."""
 
 
 def main() -> int:
@@ -110,7 +115,7 @@ def _records() -> Callable[[Any], None]:
 def _export(arguments: argparse.Namespace) -> int:
     """Write how far it is and what came of it; returns 1 when that is an error, 130 when standard input ended first."""
     write = _records()
-    _leave_when_left()
+    _leave_when_left(arguments.to / arguments.temporary)
     # A training or a timing on this machine comes first.
     os.nice(5)
     from pipeline.errors import PipelineError
@@ -130,8 +135,11 @@ def _export(arguments: argparse.Namespace) -> int:
     return int(bool(said.error))
 
 
-def _leave_when_left() -> None:
-    """Interrupt the main thread once, by a signal or at the end of standard input; what then tidies up is let alone."""
+def _leave_when_left(temporary: Path) -> None:
+    """Interrupt the main thread once, by a signal or at the end of standard input; what then tidies up is let alone.
+
+    A main thread that does not hear it, in a long call or where the exception was swallowed, is ended a little later.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def leave(*_: object) -> None:
@@ -143,6 +151,9 @@ def _leave_when_left() -> None:
         while os.read(0, 4096):
             pass
         signal.pthread_kill(main_thread, signal.SIGTERM)
+        time.sleep(GRACE_S)
+        shutil.rmtree(temporary, ignore_errors=True)
+        os._exit(130)
 
     for number in numbers:
         signal.signal(number, leave)

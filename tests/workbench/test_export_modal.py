@@ -80,7 +80,7 @@ async def test_a_run_is_exported_and_every_file_says_what_it_answered(app, store
         assert f"sha256 {checksum[:12]}" in shown
         assert "1 exported, 0 not" in shown
         await pilot.press("c")
-        assert copied == [str(folder)]
+        await until(pilot, lambda: copied == [str(folder)])
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.screen_stack[0])
 

@@ -224,4 +224,3 @@ class ExportingModal(Modal[bool]):
         """Copy the paths of what was written."""
         if self.written:
             self.app.copy_to_clipboard("\n".join(map(str, self.written)))
-            self.workbench.say(f"Copied {len(self.written)} path{'s' * (len(self.written) > 1)}.")
