@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import tomli
-import tomlkit
 from msgspec import Struct
 
 from pipeline import catalog, decoding, options, overriding
@@ -61,6 +60,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     def to_toml(self) -> str:
         """Write the recipe as TOML that ``loads`` reads back to an equal recipe."""
+        import tomlkit
+
         return tomlkit.dumps(self.document())
 
     @property

@@ -8,17 +8,20 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from pipeline.errors import PipelineError
-from pipeline.recipe import Recipe
-from pipeline.runs.index import Index
 from pipeline.runs.rows import Row
 from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run, RunStore
 from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, Points, RowsChanged
 from workbench.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runs.index import Index
 
 MOST_POINTS = 300
 """Points of a curve that are kept: two for each column of a wide terminal's chart."""
@@ -83,6 +86,8 @@ class Feed:
 
     def _poll_rows(self) -> None:
         if self._index is None:
+            from pipeline.runs.index import Index
+
             # What the index kept is shown before any folder is looked at.
             self._index = Index(self._store)
             if self._index.rows:

@@ -1,6 +1,7 @@
 """What the app is made of but its keys: the store, the feed that reads it, and what all screens share."""
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -51,11 +52,17 @@ class Host(App[None]):
             self.theme = calm.name
 
     def on_mount(self) -> None:
-        """Begin to look, and die with the terminal."""
+        """Die with the terminal."""
         if not self.is_headless:
             # A parent like nohup may ignore the signal; the app would then spin on a closed terminal for ever.
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    def on_ready(self) -> None:
+        """Begin to look: the first frame stands, and what reads the store is imported by the thread that reads."""
         self._look()
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
 
     def on_unmount(self) -> None:
         """Let the reader's thread end."""

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline import catalog
 from pipeline.errors import RunStoreError
-from pipeline.recipe import Recipe
 from pipeline.runs.store import Run, RunStore
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 training_environment = {
     "MALLOC_MMAP_MAX_": "0",
@@ -29,12 +31,14 @@ which another program held one, a step took up to three times as long without. O
 """
 
 
-def launch(store: RunStore, recipe: Recipe) -> Run:
+def launch(store: RunStore, recipe: "Recipe") -> Run:
     """Create a run and start its pipeline process; returns at once.
 
     Raises:
         RunStoreError: the store cannot be written or the process cannot be started.
     """
+    from pipeline import catalog
+
     run, lock = store.create(recipe)
     environment = training_environment | os.environ
     outside = (recipe.dataset.name, *(entry.recipe.backbone for entry in recipe.plan))

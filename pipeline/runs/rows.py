@@ -1,13 +1,15 @@
 """A run in one flat record: what tables, filters and plots of many runs need, without its recipe and its log."""
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from pipeline.recipe import Recipe
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.state import RunState, StageState, Status
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -153,7 +155,7 @@ def unreadable(run_id: str, problem: str, before: "Row | None" = None) -> Row:
     return Row(id=run_id, name=name, problem=problem, status=Status.FAILED, created=_created(run_id))
 
 
-def row_of(run_id: str, recipe: Recipe | None, state: RunState, annotations: Annotations) -> Row:
+def row_of(run_id: str, recipe: "Recipe | None", state: RunState, annotations: Annotations) -> Row:
     """Flatten what is known of a run."""
     deployed, baseline = state.deployed, state.baseline
     versus = deployed.versus(baseline)
@@ -213,7 +215,7 @@ def row_of(run_id: str, recipe: Recipe | None, state: RunState, annotations: Ann
     return row if recipe is None else _with_recipe(row, recipe)
 
 
-def _with_recipe(row: Row, recipe: Recipe) -> Row:
+def _with_recipe(row: Row, recipe: "Recipe") -> Row:
     import msgspec
 
     dataset = recipe.document()["dataset"]
