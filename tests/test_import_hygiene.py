@@ -56,7 +56,7 @@ async def main():
 
 asyncio.run(main())
 """
-unneeded = {*heavy, "plotext", "textual_plotext", "numpy", "tomlkit", "psutil", "difflib", "onnx", "constriction"}
+unneeded = {*heavy, "plotext", "textual_plotext", "numpy", "tomlkit", "psutil", "constriction"}
 
 
 def test_the_list_of_runs_opens_without_what_only_other_screens_need(tmp_path):

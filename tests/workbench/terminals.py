@@ -126,7 +126,7 @@ class Screen:
         elif private:
             return
         elif final in "Hf":
-            row, column = (values + [1, 1])[:2] if len(values) > 1 else (values[0], 1)
+            row, column = (*values, 1)[:2]
             self._row = min(max(row, 1), self.rows) - 1
             self._column = min(max(column, 1), self.columns) - 1
         elif final == "J" and values[0] in (2, 3):
