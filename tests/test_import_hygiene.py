@@ -63,7 +63,8 @@ def test_the_list_of_runs_opens_without_what_only_other_screens_need(tmp_path):
     store = RunStore(tmp_path)
     ours = fakes.recipe_of("pq", "PQ")
     fakes.add_run(store, ours, fakes.whole(ours))
-    assert not modules_after(open_runs.format(store=str(tmp_path))) & unneeded
+    found = modules_after(open_runs.format(store=str(tmp_path))) & unneeded
+    assert not found
 
 
 def test_the_first_frame_waits_for_neither_plug_ins_nor_what_reads_the_store():
