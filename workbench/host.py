@@ -14,6 +14,7 @@ from textual.signal import Signal
 from pipeline.errors import PipelineError
 from pipeline.runs.store import RunStore
 from workbench.feed import Feed
+from workbench.harmless import Harmless
 from workbench.memory import Memory
 from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
@@ -47,6 +48,8 @@ class Host(App[None]):
         self.feed = Feed(store, self.post_message, self.settings)
         """The reader of the store."""
         self._launched: str | None = None
+        # There is no public way to add one; the version of textual is pinned.
+        self._filters.append(Harmless())
         self.register_theme(calm)
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = calm.name

@@ -53,6 +53,8 @@ class Screen:
         self.bells = 0
         self.sequences: set[str] = set()
         """Kinds of the sequences that were sent: the last letter of each, ``]`` for a command of the system."""
+        self.styles: set[str] = set()
+        """Numbers of the styles that were sent: ``38;5;73`` is a colour of 256."""
         self._rest = ""
         self.resize(columns, rows)
 
@@ -125,6 +127,8 @@ class Screen:
             self._switch([str(value) for value in values], is_on=final == "h")
         elif private:
             return
+        elif final == "m":
+            self.styles.add(numbers)
         elif final in "Hf":
             row, column = (*values, 1)[:2]
             self._row = min(max(row, 1), self.rows) - 1
@@ -200,9 +204,7 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.hang_up()
+        self.close()
 
     def read(self, wait_s: float) -> int:
         """Take what was sent, waiting so long for the first of it; gives the number of bytes."""
@@ -221,7 +223,7 @@ class Terminal:
         self.screen.feed(text)
         return len(content)
 
-    def until(self, wanted: str | Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, wanted: str | Callable[[], bool], seconds: float = 15.0) -> None:
         """Read until a text is on the screen, or something else is true.
 
         Raises:
@@ -231,6 +233,10 @@ class Terminal:
         while not (wanted in self.screen.text if isinstance(wanted, str) else wanted()):
             assert time.monotonic() < end_s, f"{wanted!r} did not come:\n{self.screen.text}"
             assert self.read(0.05) or self.process.poll() is None, f"it ended:\n{self.screen.text}"
+
+    def waiting(self) -> int:
+        """Give the number of bytes that were sent and not read."""
+        return int.from_bytes(fcntl.ioctl(self._line, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def settle(self, quiet_s: float = 0.05, most_s: float = 10.0) -> None:
         """Read until nothing comes for so long, or so much time went by."""
@@ -270,6 +276,12 @@ class Terminal:
         left_on = self.screen.modes & {"1049", "1000", "1002", "1003", "1004", "1006", "2004", "2026"}
         same = termios.tcgetattr(self._theirs)[:4] == self._before[:4]
         return not left_on and self.screen.is_cursor_shown and same
+
+    def close(self) -> None:
+        """End the program, whatever it does, and close the line."""
+        self.process.kill()
+        self.process.wait()
+        self.hang_up()
 
     def hang_up(self) -> None:
         """Close the line, as a lost connection does."""
