@@ -86,7 +86,11 @@ class Bench:
 
 def many_runs() -> Path:
     """Give a store of 5,000 runs; made once for each version of what makes it."""
-    source = hashlib.sha256(b"".join((root / name).read_bytes() for name in ("docs/demo.py", "pipeline/events.py")))
+    source = hashlib.sha256(
+        b"".join(
+            (root / name).read_bytes() for name in ("docs/demo.py", "pipeline/events.py", "benchmarks/terminal.py")
+        )
+    )
     folder = Path(tempfile.gettempdir()) / f"pqd-workbench-{RUNS}-runs-{source.hexdigest()[:8]}"
     if not folder.exists():
         console.print(f"making {RUNS:,} runs in {folder}")
