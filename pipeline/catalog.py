@@ -9,7 +9,6 @@ import ast
 import functools
 import importlib
 import importlib.util
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -154,6 +153,8 @@ def _ours(kind: Kind) -> list[str]:
 @functools.cache
 def _installed(kind: Kind) -> dict[str, str]:
     """Give the entry points of a kind: ``package.module`` or ``package.module:attribute``, by name."""
+    from importlib import metadata
+
     return {entry.name: entry.value for entry in metadata.entry_points(group=f"pqd_workbench.{kind}")}
 
 

@@ -1,8 +1,11 @@
-"""Reading JSON that anybody may have written: whatever is wrong with it, one class of error and a short reason."""
+"""Reading JSON and TOML that anybody may have written: one class of error each, with a short reason."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+import tomli
+
+from pipeline.errors import RecipeError
 
 T = TypeVar("T")
 
@@ -25,6 +28,19 @@ def json(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     except msgspec.DecodeError as error:
         reason = cut(str(error))
     raise msgspec.DecodeError(reason)
+
+
+def toml(text: str) -> dict[str, Any]:
+    """Decode a document.
+
+    Raises:
+        RecipeError: it is not TOML; says the line.
+    """
+    try:
+        return tomli.loads(text)
+    except (ValueError, RecursionError) as error:
+        # Beside its own error: a number of too many digits, and tables within tables without end.
+        raise RecipeError(f"not valid TOML: {cut(str(error)).rstrip('.')}.") from None
 
 
 def cut(text: str) -> str:

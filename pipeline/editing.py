@@ -17,7 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from pipeline import decoding
-from pipeline.errors import PipelineError, RecipeError
+from pipeline.errors import PipelineError
 
 Path = tuple[str | int, ...]
 """Where a value stands: ``("stages", 1, "sparsity")``."""
@@ -40,19 +40,6 @@ class _Block(Struct):
     """Blank lines after it, and comments that they set apart."""
 
 
-def parse(text: str) -> dict[str, Any]:
-    """Decode a text.
-
-    Raises:
-        RecipeError: it is not TOML; says the line.
-    """
-    try:
-        return tomli.loads(text)
-    except (ValueError, RecursionError) as error:
-        # Beside its own error: a number of too many digits, and tables within tables without end.
-        raise RecipeError(f"not valid TOML: {decoding.cut(str(error)).rstrip('.')}.") from None
-
-
 def put(text: str, path: Path, value: Any) -> str:
     """Give the text with one value changed, added, or removed.
 
@@ -61,7 +48,7 @@ def put(text: str, path: Path, value: Any) -> str:
         path: of the value; tables on the way are made.
         value: None removes it; a table takes the place of the one that is there, key by key.
     """
-    expected = parse(text)
+    expected = decoding.toml(text)
     found = _at(expected, path)
     if found == value and type(found) is type(value):
         return text
@@ -133,7 +120,7 @@ def _put_into(text: str, path: Path, value: Any, found: Any) -> str:
         return text
     if value is None or (isinstance(value, str) and isinstance(found, Mapping)):
         blocks = [block for block in blocks if block.path[: len(path)] != path]
-    is_there = _at(parse(_joined(blocks)), path) is not None
+    is_there = _at(decoding.toml(_joined(blocks)), path) is not None
     if value is not None or is_there:
         _put(blocks, path, value, is_there=is_there)
     return _joined(blocks)
@@ -154,7 +141,7 @@ def _sure(edit: Callable[[], str], expected: dict[str, Any]) -> str:
     """Edit a text; where it is laid out in a way that this fails for, write it anew: the values are right always."""
     try:
         text = edit()
-        if parse(text) == expected:
+        if decoding.toml(text) == expected:
             return text
     except (PipelineError, TOMLKitError, LookupError, TypeError, ValueError):
         pass
@@ -308,7 +295,7 @@ Change = Callable[[list[Any], Any], object]
 
 def _rearranged(text: str, change: Change, new: Mapping[str, Any] | None = None) -> str:
     """Let a change be done to the stages, both as they are decoded and as they are written."""
-    expected = parse(text)
+    expected = decoding.toml(text)
     expected.setdefault("stages", [])
     change(expected["stages"], dict(new or {}))
     written = tomlkit.dumps({"stages": [dict(new or {})]})
@@ -318,7 +305,9 @@ def _rearranged(text: str, change: Change, new: Mapping[str, Any] | None = None)
 def _moved(text: str, change: Change, new: str) -> str:
     """Let a change be done to the texts of the stages; what stands between them stays."""
     blocks = _blocks(text)
-    if isinstance(parse(text).get("stages"), list) and not any(block.path[:1] == ("stages",) for block in blocks):
+    if isinstance(decoding.toml(text).get("stages"), list) and not any(
+        block.path[:1] == ("stages",) for block in blocks
+    ):
         blocks = _blocks(_unfolded(text))
     stages: list[str] = []
     gaps: list[str] = []

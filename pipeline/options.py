@@ -4,14 +4,12 @@ A stage, a dataset or a section of the recipe is a frozen ``msgspec.Struct``. It
 The TOML key, the form field and the documentation row all come from that one declaration.
 """
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-import tomli
 from msgspec import NODEFAULT, Meta, Struct, inspect
 
 from pipeline import decoding
@@ -109,6 +107,8 @@ class Option(Struct, frozen=True, kw_only=True):
                     read: Callable[[str], Any] = {"int": int, "float": float, "str": str}[self.items]
                     value = [read(part) for part in parts if part]
                 case "table":
+                    import tomli
+
                     value = tomli.loads(f"value = {text or '{}'}")["value"]
                 case _:
                     value = text
@@ -231,6 +231,8 @@ def resolve(record: type[Struct], values: Mapping[str, Any], folder: Path) -> di
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Name the nearest known word, or all of them: the end of a sentence about an unknown one."""
+    import difflib
+
     known = list(known)
     near = difflib.get_close_matches(name[:LONGEST_VALUE], known, n=1, cutoff=0.6)
     listed = ", ".join(known) if known else "nothing"

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pipeline import catalog, editing, files, recipe
+from pipeline import catalog, decoding, editing, files, recipe
 from pipeline.errors import PipelineError, RecipeError
 from pipeline.options import options_of, suggest
 from pipeline.sections import Baseline
@@ -101,7 +101,7 @@ def rebased(text: str, old: Path, new: Path) -> str:
     old, new = old.resolve(), new.resolve()
     if old == new:
         return text
-    for place, value in _relative_paths(editing.parse(text)):
+    for place, value in _relative_paths(decoding.toml(text)):
         path = os.path.relpath(old / value, new)
         # Of a dataset from elsewhere, a text is known as a path by its beginning alone.
         text = editing.put(text, place, path if path.startswith(".") else f"./{path}")

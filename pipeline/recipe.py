@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import tomlkit
 from msgspec import Struct
 
-from pipeline import catalog, editing, options, overriding
+from pipeline import catalog, decoding, options, overriding
 from pipeline.errors import PluginError, RecipeError
 from pipeline.external import External
 from pipeline.protocols import Dataset, Stage
@@ -60,6 +59,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     def to_toml(self) -> str:
         """Write the recipe as TOML that ``loads`` reads back to an equal recipe."""
+        import tomlkit
+
         return tomlkit.dumps(self.document())
 
     @property
@@ -162,7 +163,7 @@ def loads(text: str, *, source: str, folder: Path, overrides: Sequence[str] = ()
         RecipeError: names the source, the line or the key path, what was found and what is allowed.
     """
     try:
-        document = editing.parse(text)
+        document = decoding.toml(text)
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from None
     try:
@@ -171,6 +172,8 @@ def loads(text: str, *, source: str, folder: Path, overrides: Sequence[str] = ()
         return parse(document, folder=folder)
     except RecipeError as error:
         # What an override put there stands in no line.
+        from pipeline import editing
+
         raise RecipeError(f"{source}: {error if overrides else editing.located(str(error), text)}") from None
 
 

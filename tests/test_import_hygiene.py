@@ -5,12 +5,16 @@ import sys
 
 import pytest
 
+from pipeline.runs.store import RunStore
+from tests.workbench import fakes
+
 heavy = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "openvino", "sklearn", "safetensors", "PIL")
 
 
-def modules_after(code: str) -> set[str]:
-    """Run code in a new interpreter; returns the top-level names of what it imported."""
-    script = f"{code}\nimport sys\nprint('\\n'.join({{name.partition('.')[0] for name in sys.modules}}))"
+def modules_after(code: str, *, is_whole: bool = False) -> set[str]:
+    """Run code in a new interpreter; returns the top-level, or the whole, names of what it imported."""
+    name = "name" if is_whole else "name.partition('.')[0]"
+    script = f"{code}\nimport sys\nprint('\\n'.join({{{name} for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -35,6 +39,45 @@ read_every_preset = (
 )
 def test_what_a_person_waits_for_imports_nothing_heavy(code):
     assert not modules_after(code) & set(heavy)
+
+
+open_runs = """
+import asyncio, sys
+from pathlib import Path
+from pipeline.runs.store import RunStore
+from workbench.app import Workbench
+
+async def main():
+    app = Workbench(RunStore(Path({store!r})), Path({store!r}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        while app.shelf.rows is None or not app.shelf.is_complete:
+            await pilot.pause(0.01)
+        assert app.current_mode == "runs"
+
+asyncio.run(main())
+"""
+unneeded = {*heavy, "plotext", "textual_plotext", "numpy", "tomlkit", "psutil", "constriction"}
+
+
+def test_the_list_of_runs_opens_without_what_only_other_screens_need(tmp_path):
+    store = RunStore(tmp_path)
+    ours = fakes.recipe_of("pq", "PQ")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    found = modules_after(open_runs.format(store=str(tmp_path))) & unneeded
+    assert not found
+
+
+def test_the_first_frame_waits_for_neither_plug_ins_nor_what_reads_the_store():
+    before = modules_after("import textual.app, textual.widgets", is_whole=True)
+    app = modules_after("import workbench.cli, workbench.app", is_whole=True)
+    ours = app - before
+    assert not ours & {"sqlite3", "tomli", "tomlkit", "difflib", "importlib.metadata", "json"}
+    assert not ours & {"pipeline.recipe", "pipeline.catalog", "pipeline.runs.index", "pipeline.runs.description"}
+
+
+def test_reading_the_command_line_imports_neither_the_app_nor_the_catalogue():
+    code = "from workbench.cli import parser; parser.make().parse_args(['--store', 'x'])"
+    assert not modules_after(code, is_whole=True) & {"textual", "rich", "pipeline.catalog", "importlib.metadata"}
 
 
 def test_the_pipeline_runs_where_there_is_no_terminal_interface():

@@ -8,19 +8,22 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from textual.message import Message
 
 from pipeline.errors import PipelineError
-from pipeline.events import AnyEvent, EpochFinished, Progressed
-from pipeline.recipe import Recipe
-from pipeline.runs.index import Index
 from pipeline.runs.rows import Row
 from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run, RunStore
 from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.events import AnyEvent
+    from pipeline.recipe import Recipe
+    from pipeline.runs.index import Index
 
 MOST_POINTS = 2000
 """Points of a curve that are kept: enough to look closely at a tenth of it. Twice as many before it is thinned."""
@@ -85,6 +88,8 @@ class Feed:
 
     def _poll_rows(self) -> None:
         if self._index is None:
+            from pipeline.runs.index import Index
+
             # What the index kept is shown before any folder is looked at.
             self._index = Index(self._store)
             if self._index.rows:
@@ -180,9 +185,9 @@ class _Followed:
             self._curves = msgspec.structs.replace(thin(self._history), bad=dict(self._bad))
         return self.run.settle(self._state, alive=alive)
 
-    def _count_bad(self, event: AnyEvent) -> None:
-        if isinstance(event, Progressed | EpochFinished):
-            for name, value in event.metrics.items():
+    def _count_bad(self, event: "AnyEvent") -> None:
+        if metrics := getattr(event, "metrics", None):
+            for name, value in metrics.items():
                 if value is None or not math.isfinite(value):
                     self._bad[name] = self._bad.get(name, 0) + 1
 

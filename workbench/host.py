@@ -1,6 +1,7 @@
 """What the app is made of but its keys: the store, the feed that reads it, and what all screens share."""
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from textual.signal import Signal
 from pipeline.errors import PipelineError
 from pipeline.runs.store import RunStore
 from workbench.feed import Feed
+from workbench.harmless import Harmless
 from workbench.memory import Memory
 from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
@@ -46,16 +48,24 @@ class Host(App[None]):
         self.feed = Feed(store, self.post_message, self.settings)
         """The reader of the store."""
         self._launched: str | None = None
+        # There is no public way to add one; the version of textual is pinned.
+        self._filters.append(Harmless())
         self.register_theme(calm)
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = calm.name
 
     def on_mount(self) -> None:
-        """Begin to look, and die with the terminal."""
+        """Die with the terminal."""
         if not self.is_headless:
             # A parent like nohup may ignore the signal; the app would then spin on a closed terminal for ever.
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    def on_ready(self) -> None:
+        """Begin to look: the first frame stands, and what reads the store is imported by the thread that reads."""
         self._look()
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
 
     def on_unmount(self) -> None:
         """Let the reader's thread end."""

@@ -1,12 +1,16 @@
 """What the feed tells the app: frozen pictures of the runs on disk."""
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 from textual.message import Message
 
-from pipeline.recipe import Recipe
 from pipeline.runs.rows import Row
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
 """Epochs and values of one curve."""
@@ -30,7 +34,7 @@ class Detail(Struct, frozen=True, kw_only=True):
 
     run: Run
     """The folder, for commands."""
-    recipe: Recipe | None = None
+    recipe: "Recipe | None" = None
     """What the run does; None where it cannot be read."""
     state: RunState = RunState()
     curves: Curves | None = None

@@ -1,13 +1,15 @@
 """What the datasets share: the options of normalisation, and checks that name what is wrong with an array."""
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from pipeline.errors import DatasetError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Mean = Annotated[
     tuple[float, ...],
@@ -20,7 +22,7 @@ Std = Annotated[
 
 
 def normalisation(
-    images: NDArray[np.uint8], mean: tuple[float, ...] | None, std: tuple[float, ...] | None
+    images: "NDArray[np.uint8]", mean: tuple[float, ...] | None, std: tuple[float, ...] | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Give the mean and standard deviation of each channel: the given ones, else those of the images.
 
@@ -47,7 +49,7 @@ def normalisation(
     return mean or found_mean, std or found_std
 
 
-def in_channel_order(images: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
+def in_channel_order(images: "NDArray[np.uint8]", what: str) -> "NDArray[np.uint8]":
     """Bring images to ``(N, C, H, W)``; the axis of the channels is the one of length 1 or 3.
 
     Args:
@@ -57,6 +59,8 @@ def in_channel_order(images: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
     Raises:
         DatasetError: there is no such axis, or there are two.
     """
+    import numpy as np
+
     if images.ndim == 3:
         return np.ascontiguousarray(images[:, None])
     shape = tuple(images.shape)
@@ -72,12 +76,14 @@ def in_channel_order(images: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(images if first else images.transpose(0, 3, 1, 2))
 
 
-def labels(values: NDArray[np.generic], images: int, what: str) -> NDArray[np.int64]:
+def labels(values: "NDArray[np.generic]", images: int, what: str) -> "NDArray[np.int64]":
     """Check that labels are one whole number for each image; ``(N, 1)`` is taken as ``(N,)``.
 
     Raises:
         DatasetError: another type, another shape or another length.
     """
+    import numpy as np
+
     if values.dtype.kind not in "iu":
         raise DatasetError(f"{what} is of type {values.dtype}; labels must be whole numbers from 0.")
     if values.ndim != 1 and not (values.ndim == 2 and values.shape[1] == 1):
@@ -87,7 +93,9 @@ def labels(values: NDArray[np.generic], images: int, what: str) -> NDArray[np.in
     return values.reshape(-1).astype(np.int64)
 
 
-def _measured(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _measured(images: "NDArray[np.uint8]") -> tuple[tuple[float, ...], tuple[float, ...]]:
+    import numpy as np
+
     total = np.zeros(images.shape[1])
     squares = np.zeros(images.shape[1])
     for start in range(0, len(images), 1024):

@@ -7,17 +7,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
-import numpy as np
 import platformdirs
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from pipeline.datasets import _arrays, _download
 from pipeline.errors import DatasetError, MissingDependency
 from pipeline.protocols import Dataset, Splits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIB = 1024 * 1024
 
@@ -82,6 +84,8 @@ class Cifar(Dataset, frozen=True, kw_only=True):
             DatasetError: the files are absent or damaged, or could not be fetched.
             MissingDependency: torchvision is absent or does not match torch.
         """
+        import numpy as np
+
         reason = self.absent()
         if reason is not None:
             raise DatasetError(f"{reason[0].upper()}{reason[1:]}")
@@ -110,6 +114,8 @@ class Cifar(Dataset, frozen=True, kw_only=True):
         return all((self.location / self.batches_folder / name).is_file() for name in self.batches)
 
     def _checked(self, given: tuple[float, ...] | None, name: str) -> tuple[float, ...] | None:
+        import numpy as np
+
         if given is not None:
             nothing = np.zeros((1, 3, 1, 1), np.uint8)
             _arrays.normalisation(nothing, given if name == "mean" else None, given if name == "std" else None)
@@ -145,7 +151,9 @@ class Cifar(Dataset, frozen=True, kw_only=True):
                 raise
 
 
-def _images(split: Any) -> NDArray[np.uint8]:
+def _images(split: Any) -> "NDArray[np.uint8]":
+    import numpy as np
+
     return np.ascontiguousarray(np.asarray(split.data, dtype=np.uint8).transpose(0, 3, 1, 2))
 
 

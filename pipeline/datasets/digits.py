@@ -6,13 +6,15 @@ share of both. Images are never mirrored: a mirrored digit is another character.
 
 import hashlib
 from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from pipeline.datasets import _arrays
 from pipeline.errors import MissingDependency
 from pipeline.protocols import Dataset, Splits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Digits(Dataset, frozen=True, kw_only=True):
@@ -28,6 +30,8 @@ class Digits(Dataset, frozen=True, kw_only=True):
         Raises:
             MissingDependency: scikit-learn is not installed or fails to import.
         """
+        import numpy as np
+
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
@@ -51,8 +55,10 @@ class Digits(Dataset, frozen=True, kw_only=True):
         )
 
 
-def _split(targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _split(targets: "NDArray[np.int64]") -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
     """Every fifth image of each class tests, in an order drawn by a hash: no library's generator can change it."""
+    import numpy as np
+
     drawn = np.array([hashlib.sha256(f"digits {index}".encode()).hexdigest() for index in range(len(targets))])
     by_class = np.lexsort((drawn, targets))
     test = by_class[::5]

@@ -8,16 +8,18 @@ unless ``augmentation = "shift-flip"`` says that a mirrored picture is of the sa
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from pipeline.datasets import _arrays
 from pipeline.errors import DatasetError, MissingDependency
 from pipeline.protocols import Augmentation, Dataset, Splits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 endings = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff"})
 
@@ -103,7 +105,9 @@ class Folder(Dataset, frozen=True, kw_only=True):
             raise DatasetError(f"{self.path}: there are {len(train)} classes in train/; there must be at least 2.")
         return train, test
 
-    def _read(self, split: dict[str, list[Path]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _read(self, split: dict[str, list[Path]]) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
+        import numpy as np
+
         count = sum(len(paths) for paths in split.values())
         mode: Literal["RGB", "L"] = "RGB" if self.channels == "rgb" else "L"
         images = np.empty((count, self.size, self.size, len(mode)), dtype=np.uint8)
@@ -127,8 +131,10 @@ def _pictures(split: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _picture(path: Path, size: int, mode: Literal["RGB", "L"]) -> NDArray[np.uint8]:
+def _picture(path: Path, size: int, mode: Literal["RGB", "L"]) -> "NDArray[np.uint8]":
     """Read one picture as ``(size, size, channels)``."""
+    import numpy as np
+
     try:
         from PIL import Image, ImageOps
     except ImportError as error:

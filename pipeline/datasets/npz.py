@@ -11,17 +11,19 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.datasets import _arrays
 from pipeline.errors import DatasetError
 from pipeline.protocols import Augmentation, Dataset, Splits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 required = ("x_train", "y_train", "x_test", "y_test")
 
@@ -70,7 +72,7 @@ class Npz(Dataset, frozen=True, kw_only=True):
         except DatasetError as error:
             raise DatasetError(f"{self.path}: {error}") from None
 
-    def _splits(self, arrays: dict[str, NDArray[Any]]) -> Splits:
+    def _splits(self, arrays: "dict[str, NDArray[Any]]") -> Splits:
         x_train, y_train = _split(arrays, "train")
         x_test, y_test = _split(arrays, "test")
         if x_train.shape[1:] != x_test.shape[1:]:
@@ -91,8 +93,10 @@ class Npz(Dataset, frozen=True, kw_only=True):
         )
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read(path: Path) -> "dict[str, NDArray[Any]]":
     """Read the arrays that matter; every other member of the archive is left alone."""
+    import numpy as np
+
     if not zipfile.is_zipfile(path):
         if not path.is_file():
             raise DatasetError(f"there is no file {str(path)!r}: set dataset.path to an .npz file.")
@@ -118,7 +122,9 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _split(arrays: dict[str, NDArray[Any]], split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _split(arrays: "dict[str, NDArray[Any]]", split: str) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
+    import numpy as np
+
     images = arrays[f"x_{split}"]
     if images.dtype != np.uint8:
         raise DatasetError(f"x_{split} is of type {images.dtype}; images must be uint8, 0 to 255.")
@@ -128,8 +134,12 @@ def _split(arrays: dict[str, NDArray[Any]], split: str) -> tuple[NDArray[np.uint
     return images, _arrays.labels(arrays[f"y_{split}"], len(images), f"y_{split}")
 
 
-def _classes(names: NDArray[Any] | None, y_train: NDArray[np.int64], y_test: NDArray[np.int64]) -> tuple[str, ...]:
+def _classes(
+    names: "NDArray[Any] | None", y_train: "NDArray[np.int64]", y_test: "NDArray[np.int64]"
+) -> tuple[str, ...]:
     """Name the classes; without names every number from 0 to the largest must occur in training."""
+    import numpy as np
+
     if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
         raise DatasetError(
             f"classes is an array of type {names.dtype} and shape {tuple(names.shape)}; it must be a list of texts."

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline import catalog, files
+from pipeline import files
 from pipeline.errors import RunStoreError
 from pipeline.events import StopWhen
-from pipeline.recipe import Recipe
 from pipeline.runs import queue as queues
 from pipeline.runs.store import Run, RunStore
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 training_environment = {
     "MALLOC_MMAP_MAX_": "0",
@@ -31,7 +34,7 @@ which another program held one, a step took up to three times as long without. O
 """
 
 
-def launch(store: RunStore, recipe: Recipe, *, queue: bool = False) -> Run:
+def launch(store: RunStore, recipe: "Recipe", *, queue: bool = False) -> Run:
     """Create a run and start its pipeline process; returns at once.
 
     Args:
@@ -68,7 +71,9 @@ def relaunch(run: Run, *, queue: bool = False) -> Run:
     return _start(again, recipe, lock, queue=queue)
 
 
-def _start(run: Run, recipe: Recipe, lock: int, *, queue: bool) -> Run:
+def _start(run: Run, recipe: "Recipe", lock: int, *, queue: bool) -> Run:
+    from pipeline import catalog
+
     environment = training_environment | os.environ
     outside = (recipe.dataset.name, *(entry.recipe.backbone for entry in recipe.plan))
     if any(catalog.is_external(name) for name in outside):

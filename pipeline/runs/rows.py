@@ -1,14 +1,16 @@
 """A run in one flat record: what tables, filters and plots of many runs need, without its recipe and its log."""
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
 from pipeline.events import StopWhen
-from pipeline.recipe import Recipe
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.state import RunState, StageState, Status
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -161,7 +163,7 @@ def unreadable(run_id: str, problem: str, before: "Row | None" = None) -> Row:
 
 
 def row_of(
-    run_id: str, recipe: Recipe | None, state: RunState, annotations: Annotations, *, queued_at: int | None = None
+    run_id: str, recipe: "Recipe | None", state: RunState, annotations: Annotations, *, queued_at: int | None = None
 ) -> Row:
     """Flatten what is known of a run."""
     deployed, baseline = state.deployed, state.baseline
@@ -225,7 +227,7 @@ def row_of(
     return row if recipe is None else _with_recipe(row, recipe)
 
 
-def _with_recipe(row: Row, recipe: Recipe) -> Row:
+def _with_recipe(row: Row, recipe: "Recipe") -> Row:
     import msgspec
 
     dataset = recipe.document()["dataset"]

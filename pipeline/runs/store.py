@@ -15,28 +15,28 @@ A run is alive exactly while a process holds its ``run.lock``; the kernel lets g
 
 import contextlib
 import fcntl
-import json
 import os
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline import decoding, files, recipe
+from pipeline import decoding, files
 from pipeline.errors import CorruptRun, PipelineError, RunNotFound, RunStoreError
 from pipeline.events import AnyEvent
 from pipeline.lock import exclusive
 from pipeline.options import suggest
-from pipeline.recipe import Recipe
-from pipeline.runs import annotations, description, log
+from pipeline.runs import annotations, log
 from pipeline.runs.annotations import Annotations
-from pipeline.runs.description import Description
 from pipeline.runs.state import History, RunState, Status
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runs.description import Description
 
 TRASH_S = 86400.0
 """Seconds for which a deleted run can be restored."""
@@ -90,12 +90,14 @@ class Run:
         """Stands there once a person asked the run to stop, and says when: ``now``, ``epoch`` or ``stage``."""
         return self.folder / "stop"
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> "Recipe":
         """Read the recipe.
 
         Raises:
             RecipeError: it does not fit this version.
         """
+        from pipeline import recipe
+
         return recipe.load(self.folder / "recipe.toml")
 
     def events(self, offset: int = 0) -> tuple[list[AnyEvent], int]:
@@ -202,13 +204,15 @@ class Run:
             history.add(event)
         return history
 
-    def describe(self) -> Description:
+    def describe(self) -> "Description":
         """Give everything a program wants to know (``show --json``).
 
         Raises:
             RecipeError: the recipe does not fit this version.
             CorruptRun: a line of the log is not an event.
         """
+        from pipeline.runs import description
+
         return description.of(self.state(), folder=self.folder, recipe=self.recipe().document())
 
 
@@ -225,7 +229,7 @@ class RunStore:
         """Give the run of an id; nothing is read."""
         return Run(self.runs_folder / run_id)
 
-    def create(self, recipe: Recipe, *, text: str | None = None) -> tuple[Run, int]:
+    def create(self, recipe: "Recipe", *, text: str | None = None) -> tuple[Run, int]:
         """Make the folder of a new run and take its lock.
 
         Args:
@@ -311,6 +315,8 @@ class RunStore:
 
     def empty_trash(self, older_than_s: float = TRASH_S) -> None:
         """Remove for good what was deleted longer ago; what cannot be removed is left."""
+        import shutil
+
         if self.trash_folder.is_dir():
             for folder in self.trash_folder.iterdir():
                 with contextlib.suppress(OSError):
@@ -335,6 +341,8 @@ def read_environment(run: Run) -> dict[str, Any]:
     Raises:
         CorruptRun: the file cannot be read.
     """
+    import json
+
     path = run.folder / "environment.json"
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())

@@ -2,13 +2,15 @@
 
 import math
 import time
+from typing import TYPE_CHECKING
 
 from pipeline import events as e
-from pipeline.options import options_of
-from pipeline.protocols import Stage
 from pipeline.report import CONTENDED_CORES, CONTENDED_RATIO, Accuracy, CheckpointSize, Latency, Paired
 from pipeline.runs.state import RunState, Status
-from pipeline.runs.store import Run
+
+if TYPE_CHECKING:
+    from pipeline.protocols import Stage
+    from pipeline.runs.store import Run
 
 MIB = 1024 * 1024
 NOTHING = "-"
@@ -171,7 +173,7 @@ def stage_name(state: RunState, index: int) -> str:
     return name if name in plain else f"{place} {name}"
 
 
-def pipeline_of(run: Run) -> str:
+def pipeline_of(run: "Run") -> str:
     """Say what a recipe does in one line.
 
     Raises:
@@ -182,8 +184,10 @@ def pipeline_of(run: Run) -> str:
     return f"{recipe.name}: {recipe.backbone} on {recipe.dataset.name}, {stages}"
 
 
-def stage_words(stage: Stage) -> str:
+def stage_words(stage: "Stage") -> str:
     """Name a stage with its main options: the first two, its epochs, and what is not as it is by default."""
+    from pipeline.options import options_of
+
     listed = options_of(type(stage))
     shown = [
         f"{option.name} {value(getattr(stage, option.name))}"

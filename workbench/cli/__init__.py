@@ -3,6 +3,7 @@
 Answers go to stdout, everything else to stderr. Torch is never imported here.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -57,6 +58,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _open_app(store: str | None) -> int:
+    # What is imported stays: looking for garbage in it would hold up the first frame, after which the app goes on so.
+    gc.disable()
     from pipeline.runs.store import RunStore
     from workbench import locations
     from workbench.app import Workbench

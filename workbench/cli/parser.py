@@ -1,12 +1,10 @@
 """The verbs and flags of ``pqd-workbench``, declared without importing what they do."""
 
 import argparse
-import difflib
 import re
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
-from pipeline import catalog
-from pipeline.runs import naming
 from workbench.cli import exit_codes
 from workbench.locations import CONFIG_VARIABLE, STORE_VARIABLE
 
@@ -33,12 +31,24 @@ FILTER_HELP = "only the runs that pass, as in 'top1>90 size<2MiB !failed' or 'ta
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers a wrong command line with one sentence."""
+    """Answers a wrong command line with one sentence; a verb declares its flags when it is the one that is asked."""
+
+    declare: "Callable[[Parser], None] | None" = None
+    """Declares the flags; None once it did."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """Declare, then read the command line."""
+        if self.declare is not None:
+            self.declare(self)
+            self.declare = None
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
         unknown = re.match(r"argument VERB: invalid choice: '(.*?)' ", message)
         if unknown:
+            import difflib
+
             near = difflib.get_close_matches(unknown[1], VERBS, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             message = f"there is no verb {unknown[1]!r}; {hint}Known: {', '.join(VERBS)}"
@@ -61,7 +71,7 @@ def make() -> Parser:
         sub = verbs.add_parser(verb, help=phrase, description=f"{phrase[0].upper()}{phrase[1:]}.", allow_abbrev=False)
         # Suppressed: what stands before the verb holds unless it is said again after it.
         sub.add_argument("--store", metavar="PATH", default=argparse.SUPPRESS, help="folder of the runs")
-        _declare[verb](sub)
+        sub.declare = _declare[verb]
     return parser
 
 
@@ -138,6 +148,9 @@ def _measure(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
+    from pipeline import catalog
+    from pipeline.runs import naming
+
     parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
     parser.add_argument("--to", metavar="FOLDER", required=True, help="each run gets a folder of its own here")
     parser.add_argument(

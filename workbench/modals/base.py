@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.screen import ModalScreen
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ class Modal(ModalScreen[T]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "close", id="close", tooltip="Close without doing anything"),
     ]
+
+    def _screen_resized(self, size: Size) -> None:
+        # As on screens: two sizes that wait in the queue would bring each other about for ever.
+        super()._screen_resized(self.app.size)
 
     @property
     def workbench(self) -> "Workbench":

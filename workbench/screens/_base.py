@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Footer
 
@@ -31,6 +32,10 @@ class WorkbenchScreen(Screen[None]):
         super().__init__()
         self.entry = entry
         """What the screen declares of itself."""
+
+    def _screen_resized(self, size: Size) -> None:
+        # Two sizes that wait in the queue would bring each other about for ever: only the newest is laid out.
+        super()._screen_resized(self.app.size)
 
     @property
     def workbench(self) -> "Workbench":

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline import editing, presets
+from pipeline import decoding, presets
 from pipeline.errors import PipelineError, RecipeError
 from workbench.memory import Memory
 from workbench.widgets.draft import FIRST, Draft, Sheet
@@ -101,5 +101,5 @@ class Sheets:
         named = draft.sheet.origin.removeprefix("preset ")
         if draft.sheet.folder == self._saved and presets.is_name(named):
             return named
-        name = str(editing.parse(draft.text).get("name", ""))
+        name = str(decoding.toml(draft.text).get("name", ""))
         return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or FIRST

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from pipeline import catalog, editing, recipe
+from pipeline import catalog, decoding, editing, recipe
 from pipeline.errors import PipelineError, RecipeError
 from pipeline.recipe import Recipe
 from workbench.widgets.parts import Part, dataset_part, parts_of
@@ -99,7 +99,7 @@ class Draft:
                 if problem := part.problem(option):
                     return Problem(text=f"{self.title(part)}: {problem}", part=part, option=option.name)
         try:
-            return recipe.parse(editing.parse(self.text), folder=self.sheet.folder)
+            return recipe.parse(decoding.toml(self.text), folder=self.sheet.folder)
         except PipelineError as error:
             part, named = self._about(editing.path_in(str(error)))
             part.told = {named: str(error)}
@@ -124,7 +124,7 @@ class Draft:
         """Take over what was typed into a field; typing on in one field is undone in one step."""
         option = next(option for option in part.options if option.name == name)
         text = self.text
-        if part.kind == "baseline" and "baseline" not in editing.parse(text):
+        if part.kind == "baseline" and "baseline" not in decoding.toml(text):
             text = editing.put(text, ("baseline", "epochs"), int(part.texts["epochs"] or 0))
         text = editing.put(text, (*part.path, name), part.value(option))
         self._change(text, field=(part.path, name))

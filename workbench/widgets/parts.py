@@ -7,7 +7,7 @@ import msgspec
 import tomlkit
 from msgspec import Struct
 
-from pipeline import catalog, editing
+from pipeline import catalog, decoding, editing
 from pipeline.errors import RecipeError
 from pipeline.options import Option, options_of
 from pipeline.sections import Baseline, Measure, Training
@@ -95,7 +95,7 @@ def parts_of(text: str) -> list[Part]:
         RecipeError: the text is not TOML, or holds what no field shows.
         PluginError: a stage or the dataset cannot be loaded.
     """
-    document = editing.parse(text)
+    document = decoding.toml(text)
     try:
         return _parts(document)
     except (TypeError, KeyError, AttributeError, ValueError):
