@@ -3,27 +3,37 @@
 import contextlib
 import os
 import signal
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from textual import work
 from textual.app import App
 from textual.signal import Signal
+from textual.worker import WorkerFailed
 
 from pipeline.errors import PipelineError
 from pipeline.runs.store import RunStore
+from workbench import failures, themes
+from workbench.attention import Attention
+from workbench.failures import Enduring
 from workbench.feed import Feed
 from workbench.memory import Memory
 from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 from workbench.shelf import Shelf
-from workbench.themes import calm
 
 
-class Host(App[None]):
+class Host(Enduring, App[None]):
     """The app without its keys and actions."""
 
-    def __init__(self, store: RunStore, saved: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        saved: Path,
+        settings: Settings | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         super().__init__()
         self.store = store
         """Where runs lie."""
@@ -31,7 +41,7 @@ class Host(App[None]):
         """Folder of a person's own presets."""
         self.settings = settings or Settings.from_environment()
         """How often to look, what to draw with."""
-        self.memory = Memory()
+        self.memory = memory or Memory()
         """What is remembered of the view."""
         self.shelf = Shelf()
         """The runs, their filter, marks and selection."""
@@ -45,10 +55,20 @@ class Host(App[None]):
         """The run whose log is wanted printed something."""
         self.feed = Feed(store, self.post_message, self.settings)
         """The reader of the store."""
+        self.everywhere = Memory()
+        """What is remembered whatever the store."""
+        self.problems: list[str] = []
+        """What was wrong with the settings, a sentence each; told once the app stands."""
+        self.last_words = ""
+        """Why the app had to end, for the shell; empty while all is well."""
+        self.must_endure = False
+        """Errors of the app's own are told and survived even where no person sees the screen."""
+        self._endured: set[tuple[str, str, int]] = set()
+        self._attention = Attention(self.settings, write=self._send, bell=self.bell, say=self.say)
         self._launched: str | None = None
-        self.register_theme(calm)
-        if "TEXTUAL_THEME" not in os.environ:
-            self.theme = calm.name
+        self._choose_theme()
+        if self.settings.low_bandwidth:
+            self.animation_level = "none"
 
     def on_mount(self) -> None:
         """Begin to look, and die with the terminal."""
@@ -60,6 +80,55 @@ class Host(App[None]):
     def on_unmount(self) -> None:
         """Let the reader's thread end."""
         self.feed.close()
+        self._attention.close()
+
+    def _choose_theme(self) -> None:
+        for theme in themes.ours:
+            self.register_theme(theme)
+        if "TEXTUAL_THEME" in os.environ:
+            return
+        self.theme = themes.calm.name
+        if self.settings.theme != "auto":
+            try:
+                self.theme = themes.resolve(self.settings.theme)
+            except PipelineError as error:
+                self.problems.append(f"theme: {error}")
+
+    def _send(self, letters: str) -> None:
+        """Send letters to the terminal beside what is drawn."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(letters)
+
+    @property
+    def endures(self) -> bool:
+        """Errors of the app's own are told and survived; a test wants them raised."""
+        return self.must_endure or not self.is_headless
+
+    def endure(self, error: Exception) -> None:
+        """Tell of an error of the app's own and go on; each place of the code is told once."""
+        if failures.place(error) in self._endured:
+            return
+        self._endured.add(failures.place(error))
+        path = failures.record(error)
+        from workbench.modals.error import ErrorModal
+
+        text = "".join(traceback.format_exception(error))
+        head = "This is an error of the workbench. It goes on where it can; runs are not concerned.\n\n"
+        self.push_screen(ErrorModal("something went wrong", head + text, log=str(path or "")))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Survive what a thread raised; end in order after what has left a widget without its messages."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if not self.endures:
+            super()._handle_exception(error)
+        elif isinstance(error, WorkerFailed) and isinstance(cause, Exception):
+            self.endure(cause)
+        elif not self.last_words:
+            self.last_words = failures.sentence(cause, failures.record(cause))
+            self._return_code = 1
+            self._exception = error
+            self._exception_event.set()
+            self._close_messages_no_wait()
 
     @work(thread=True, exit_on_error=False, group="feed")
     def _look(self) -> None:
@@ -99,6 +168,7 @@ class Host(App[None]):
 
     def on_rows_changed(self, message: RowsChanged) -> None:
         """Take up what the feed saw."""
+        self._attention.take(message.rows)
         self.shelf.take(message.rows, is_complete=message.is_complete)
         if self._launched is not None and self.shelf.row(self._launched):
             self.shelf.selected, self._launched = self._launched, None

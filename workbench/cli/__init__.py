@@ -3,6 +3,7 @@
 Answers go to stdout, everything else to stderr. Torch is never imported here.
 """
 
+import argparse
 import importlib
 import os
 import sys
@@ -53,17 +54,14 @@ def _main(argv: Sequence[str] | None) -> int:
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         declared.print_help()
         raise exit_codes.Refusal("the app needs a terminal, and this is none; name a verb.")
-    return _open_app(arguments.store)
+    return _open_app(arguments)
 
 
-def _open_app(store: str | None) -> int:
-    from pipeline.runs.store import RunStore
-    from workbench import locations
-    from workbench.app import Workbench
+def _open_app(arguments: argparse.Namespace) -> int:
+    from workbench import start
 
-    app = Workbench(RunStore(locations.store_folder(store)), locations.presets_folder())
-    app.run()
-    return app.return_code or exit_codes.DONE
+    flags = {name: getattr(arguments, name) for name in start.FLAGS}
+    return start.open_app(arguments.store, flags, forget_view=arguments.reset_view)
 
 
 def _version() -> str:

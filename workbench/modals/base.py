@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from workbench.failures import Enduring
+
 if TYPE_CHECKING:
     from workbench.app import Workbench
 
 T = TypeVar("T")
 
 
-class Modal(ModalScreen[T]):
+class Modal(Enduring, ModalScreen[T]):
     """A dialog."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
