@@ -28,7 +28,10 @@ def main() -> int:
     export.add_argument("run", type=Path)
     export.add_argument("--to", type=Path, required=True)
     export.add_argument("formats", nargs="+")
+    verbs.add_parser("doctor", help="look over this machine; one JSON record a line for each fact")
     arguments = parser.parse_args()
+    if arguments.verb == "doctor":
+        return _doctor()
     if arguments.verb == "check":
         return _check(arguments)
     if arguments.verb == "export":
@@ -66,6 +69,16 @@ def _check(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     return int(failed)
+
+
+def _doctor() -> int:
+    """Write each fact as soon as it is known."""
+    from pipeline import doctor
+
+    write = _records()
+    for fact in doctor.facts():
+        write(fact)
+    return 0
 
 
 def _measure(arguments: argparse.Namespace) -> int:

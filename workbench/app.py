@@ -37,6 +37,7 @@ class Workbench(Everywhere):
         ),
         Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="All keys of this screen"),
         Binding("f1", "context_help", "explain", id="explain", show=False, tooltip="Explain what has the focus"),
+        Binding("f2", "doctor", "check", id="doctor", show=False, tooltip="Look over this machine, store and terminal"),
         Binding(
             "colon", "command_palette", "commands", key_display=":", id="commands", show=False,
             tooltip="Find anything that can be done by a few letters",

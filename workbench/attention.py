@@ -68,7 +68,7 @@ class Attention:
 
 
 def outcome(row: Row) -> str:
-    """Say in one sentence how a run ended: ``pqd finished: 94.1 %, 2.86 MiB, 1.20 ms after 12:40.``"""
+    """Say in one sentence how a run ended, as in ``pqd finished: 94.1 %, 2.86 MiB, 1.20 ms after 12:40``."""
     if row.problem:
         return f"{row.name}: {row.problem}"
     numbers = [

@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
+from textual.app import App
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.fuzzy import Matcher
+from textual.screen import Screen
 
 if TYPE_CHECKING:
     from workbench.app import Workbench
@@ -43,7 +45,9 @@ class Commands(Provider):
         """List what can be done here."""
         for command in self._actions():
             if command.is_shown_first:
-                yield DiscoveryHit(cast(str, Content(command.text)), command.do, text=command.text, help=command.about)
+                yield DiscoveryHit(
+                    cast("str", Content(command.text)), command.do, text=command.text, help=command.about
+                )
 
     async def search(self, query: str) -> Hits:
         """Find among everything."""
@@ -70,14 +74,15 @@ class Commands(Provider):
         app, told = self.workbench, set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.tooltip or binding.action in told or binding.action.endswith("command_palette"):
+            if not binding.id or binding.action in told or binding.action.endswith("command_palette"):
                 continue
             told.add(binding.action)
             opens = binding.action.partition("switch_mode('")[2].partition("'")[0]
             text = f"go to {binding.description}" if opens else binding.description
             about = f"{app.get_key_display(binding)}  {binding.tooltip}"
-            yield Command(text, about, partial(app.run_action, binding.action, active.node))
-        yield Command("check this machine", "Packages, processor, store, data and terminal", app.action_doctor)
+            # Moving about is what nobody looks for.
+            is_first = isinstance(active.node, App | Screen) and not (binding.id or "").startswith("vim-")
+            yield Command(text, about, partial(app.run_action, binding.action, active.node), is_first)
         yield Command("settings", "Open config.toml in the editor ($EDITOR)", app.action_open_config)
         yield Command("open the run's log", "What the run printed, in the pager ($PAGER)", app.action_open_log)
         yield Command("open the workbench's log", "Its own errors, in the pager ($PAGER)", app.action_open_own_log)

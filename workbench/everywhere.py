@@ -42,7 +42,15 @@ class Everywhere(RunActions):
     @work(thread=True, exit_on_error=False, group="keys")
     def _check_keys(self) -> None:
         found = keys.problems(self.settings.keys, self.settings.key_preset)
-        self.call_from_thread(self.tell_problems, found)
+        self.call_from_thread(self._use_right_keys, found)
+
+    def _use_right_keys(self, wrong: list[tuple[str, str]]) -> None:
+        """Leave out the keys that something is wrong with, and tell."""
+        if wrong:
+            names = {name for name, _ in wrong}
+            right = {name: chosen for name, chosen in self.settings.keys.items() if name not in names}
+            self.set_keymap(keys.keymap(right))
+        self.tell_problems([sentence for _, sentence in wrong])
 
     def tell_problems(self, more: list[str] | None = None) -> None:
         """Show all that was wrong with the settings in one dialog."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from textual import work
 from textual.app import App
 from textual.signal import Signal
+from textual.widget import AwaitMount
 from textual.worker import WorkerFailed
 
 from pipeline.errors import PipelineError
@@ -34,6 +35,10 @@ class Host(Enduring, App[None]):
         settings: Settings | None = None,
         memory: Memory | None = None,
     ) -> None:
+        memory = memory or Memory()
+        left_in = memory.get("mode", self.DEFAULT_MODE)
+        if left_in in self.MODES:
+            self.DEFAULT_MODE = left_in  # type: ignore[misc]
         super().__init__()
         self.store = store
         """Where runs lie."""
@@ -41,7 +46,7 @@ class Host(Enduring, App[None]):
         """Folder of a person's own presets."""
         self.settings = settings or Settings.from_environment()
         """How often to look, what to draw with."""
-        self.memory = memory or Memory()
+        self.memory = memory
         """What is remembered of the view."""
         self.shelf = Shelf()
         """The runs, their filter, marks and selection."""
@@ -134,6 +139,11 @@ class Host(Enduring, App[None]):
     def _look(self) -> None:
         self.feed.work()
 
+    def switch_mode(self, mode: str) -> AwaitMount:
+        """Open another screen; the next session begins with it."""
+        self.memory.put("mode", mode)
+        return super().switch_mode(mode)
+
     def select(self, run_id: str | None) -> None:
         """Make a run the one that the screens are about."""
         if run_id != self.shelf.selected:
@@ -173,7 +183,15 @@ class Host(Enduring, App[None]):
         if self._launched is not None and self.shelf.row(self._launched):
             self.shelf.selected, self._launched = self._launched, None
             self.switch_mode("live")
+        if message.is_complete and not message.rows:
+            self._welcome()
         self.shelf_changed.publish(None)
+
+    def _welcome(self) -> None:
+        """Offer a newcomer, once, to look over the machine."""
+        if self.everywhere.is_kept and not self.everywhere.get("welcomed", False):
+            self.everywhere.put("welcomed", True)
+            self.say("F2 looks over this machine: packages, processor, data, terminal. ? lists the keys.")
 
     def on_detail_changed(self, message: DetailChanged) -> None:
         """Keep what is known of a run, and hand it on."""

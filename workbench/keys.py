@@ -75,14 +75,22 @@ def _owners() -> list[type]:
         names += [f"{package.__name__}.{each.name}" for each in pkgutil.iter_modules(package.__path__)]
     owners: list[type] = []
     for name in names:
-        module = importlib.import_module(name)
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            # What cannot be opened needs no keys; opening it says why.
+            continue
         own = (value for value in vars(module).values() if getattr(value, "__module__", "") == name)
         owners += [value for value in own if isinstance(value, type) and issubclass(value, DOMNode)]
     return owners
 
 
-def problems(chosen: Mapping[str, str], preset: str = "default") -> list[str]:
-    """Say what is wrong with chosen keys: unknown ids, keys that no terminal sends, two meanings of one key."""
+def problems(chosen: Mapping[str, str], preset: str = "default") -> list[tuple[str, str]]:
+    """Say what is wrong with chosen keys: unknown ids, keys that no terminal sends, two meanings of one key.
+
+    Returns:
+        The id and a sentence for each.
+    """
     from pipeline.options import suggest
 
     if not chosen:
@@ -91,14 +99,13 @@ def problems(chosen: Mapping[str, str], preset: str = "default") -> list[str]:
     found = []
     for name, keys in chosen.items():
         if name not in everything:
-            hint = suggest(name, everything).partition(" Known:")[0].partition("known:")[0].strip()
-            found.append(
-                f"keys.{name}: nothing has this id; {hint} 'pqd-workbench config keys' lists all.".replace(";  ", "; ")
-            )
+            near, known_too, _ = suggest(name, everything).partition(" Known:")
+            hint = f" {near}" if known_too else ""
+            found.append((name, f"keys.{name}: nothing has this id;{hint} 'pqd-workbench config keys' lists all."))
         for key in split(keys) or [""]:
             wrong = _refused(key)
             if wrong:
-                found.append(f"keys.{name}: {key!r} {wrong}.")
+                found.append((name, f"keys.{name}: {key!r} {wrong}."))
     return found + list(_clashes(chosen, everything, preset))
 
 
@@ -138,7 +145,9 @@ def _refused(key: str) -> str:
     return "is no key; a letter, a digit, f1 to f10, up, down, left, right, enter, space or tab is, and ctrl or shift+"
 
 
-def _clashes(chosen: Mapping[str, str], everything: Mapping[str, list[Known]], preset: str) -> Iterator[str]:
+def _clashes(
+    chosen: Mapping[str, str], everything: Mapping[str, list[Known]], preset: str
+) -> Iterator[tuple[str, str]]:
     """Find keys that a choice gives to two things of one place, or of one place and of everywhere."""
     new = keymap(chosen)
 
@@ -157,4 +166,5 @@ def _clashes(chosen: Mapping[str, str], everything: Mapping[str, list[Known]], p
                 pair = frozenset((name, other.id))
                 if shared and pair not in told:
                     told.add(pair)
-                    yield f"keys.{name}: {min(shared)!r} also means {other.id} ({other.owner}); give one another key."
+                    where = "everywhere" if other.owner == "Workbench" else f"in {other.owner}"
+                    yield name, f"keys.{name}: {min(shared)!r} also means {other.id} {where}; give one another key."

@@ -38,6 +38,11 @@ class Memory:
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
 
+    @property
+    def is_kept(self) -> bool:
+        """It lasts beyond the session."""
+        return self._path is not None
+
     def get(self, name: str, default: T) -> T:
         """Give what was remembered."""
         found = self._values.get(name, default)

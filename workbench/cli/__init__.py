@@ -51,7 +51,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.verb is not None:
         code: int = importlib.import_module(f"workbench.cli.{arguments.verb}").main(arguments)
         return code
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+    is_served = "TEXTUAL_DRIVER" in os.environ
+    if not is_served and not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         declared.print_help()
         raise exit_codes.Refusal("the app needs a terminal, and this is none; name a verb.")
     return _open_app(arguments)

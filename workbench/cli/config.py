@@ -74,8 +74,7 @@ def _more(loaded: settings.Loaded) -> list[str]:
             source = loaded.sources.get("theme", "")
             line = f", line {settings.line_of(text, 'theme')}" if source == str(path) else ""
             found.append(f"{source}{line}: theme: {error}")
-    for problem in keys.problems(loaded.settings.keys, loaded.settings.key_preset):
-        name = problem.removeprefix("keys.").partition(":")[0]
+    for name, problem in keys.problems(loaded.settings.keys, loaded.settings.key_preset):
         found.append(f"{path}, line {settings.line_of(text, name, 'keys')}: {problem}")
     return found
 

@@ -21,7 +21,7 @@ def explain(screen: Screen[object]) -> tuple[str, str]:
             return option.name, describe(option)
         said = _said(node)
         if said:
-            title = "this screen" if isinstance(node, Screen) else node.name or type(node).__name__
+            title = "this screen" if isinstance(node, Screen) else "what has the focus"
             return title, f"{said}\n\n{_keys(screen, focused)}".strip()
     return "this screen", _keys(screen, focused)
 

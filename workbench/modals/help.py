@@ -56,14 +56,16 @@ class HelpModal(Modal[None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "keys"
             dialog.border_subtitle = "type to filter   ↑↓ scroll   esc close"
-            yield Input(placeholder=f"{self._about} Type to find a key.", compact=True)
+            yield Input(placeholder=f"{self._about} Type to find a key.", compact=True, id="find")
             with VerticalScroll(can_focus=False):
                 yield Static(table(self._found))
 
     def on_mount(self) -> None:
         """Take what is typed."""
         self.set_class(self.app.size.height < 36, "-short")
-        self.query_one(Input).focus()
+        field = self.query_one(Input)
+        field.cursor_blink = False
+        field.focus()
 
     @on(Input.Changed)
     def narrow(self, event: Input.Changed) -> None:

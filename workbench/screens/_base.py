@@ -45,7 +45,7 @@ class WorkbenchScreen(Enduring, Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Frame the body."""
-        yield TopBar(self.entry.name)
+        yield TopBar(self.entry.name, is_read_only=self.workbench.settings.read_only)
         yield from self.compose_body()
         yield Footer(show_command_palette=False, compact=True)
 
