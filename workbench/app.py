@@ -39,7 +39,7 @@ class Workbench(Everywhere):
         Binding("f1", "context_help", "explain", id="explain", show=False, tooltip="Explain what has the focus"),
         Binding("f2", "doctor", "check", id="doctor", show=False, tooltip="Look over this machine, store and terminal"),
         Binding(
-            "colon", "command_palette", "commands", key_display=":", id="commands", show=False,
+            "ctrl+p,colon", "command_palette", "commands", key_display=": ^p", id="commands", show=False,
             tooltip="Find anything that can be done by a few letters",
         ),
         Binding("y", "copy", "copy", id="copy", show=False, tooltip="Copy what one needs of this run elsewhere"),

@@ -14,11 +14,13 @@ def explain(screen: Screen[object]) -> tuple[str, str]:
     A widget around fields tells about them by ``option_of(widget)``; any other by its ``HELP`` or its docstring.
     """
     focused = screen.focused
-    for node in focused.ancestors_with_self if focused is not None else (screen,):
+    nodes = list(focused.ancestors_with_self) if focused is not None else [screen]
+    for node in nodes:
         option_of = getattr(node, "option_of", None)
         option = option_of(focused) if option_of is not None else None
         if isinstance(option, Option):
             return option.name, describe(option)
+    for node in nodes:
         said = _said(node)
         if said:
             title = "this screen" if isinstance(node, Screen) else "what has the focus"

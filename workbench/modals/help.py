@@ -39,7 +39,7 @@ class HelpModal(Modal[None]):
     HelpModal.-short VerticalScroll { max-height: 14; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,enter", "close", "close", id="close-help", priority=True, tooltip="Close this help"),
+        Binding("enter", "close", "close", id="close-help", priority=True, tooltip="Close this help"),
         Binding("down", "scroll(1)", "down", id="help-down", show=False, tooltip="Further down"),
         Binding("up", "scroll(-1)", "up", id="help-up", show=False, tooltip="Further up"),
         Binding("pagedown", "scroll(10)", "page", id="help-page-down", show=False, tooltip="A page down"),
@@ -70,6 +70,10 @@ class HelpModal(Modal[None]):
     @on(Input.Changed)
     def narrow(self, event: Input.Changed) -> None:
         """Leave the keys whose words hold every word that was typed."""
+        if event.value.endswith("?"):
+            # The key that opened the help; the field would keep it.
+            self.dismiss(None)
+            return
         wanted = event.value.casefold().split()
         left = [
             key
