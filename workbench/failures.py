@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.worker import Worker, WorkerState
 
 from workbench import locations
 
@@ -67,4 +68,10 @@ class Enduring(MessagePump):
             app = cast("Host", cast("Any", self).app)
             if not app.endures:
                 raise
+            app.endure(error)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Tell of an error in a thread, which nobody else would."""
+        error, app = event.worker.error, cast("Host", cast("Any", self).app)
+        if event.state is WorkerState.ERROR and isinstance(error, Exception) and app.endures and app.is_running:
             app.endure(error)

@@ -113,7 +113,7 @@ def test_the_shell_is_told_which_runs_go_on():
     assert many.startswith("7 runs go on: 0, 1, 2, 3, 4 and 2 more. ")
 
 
-def start_in(*words, environment=()):
+def start_in(*words, environment=(), program=("-m", "workbench")):
     """Start the whole program on a pseudo-terminal."""
     import fcntl
     import pty
@@ -124,7 +124,7 @@ def start_in(*words, environment=()):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "workbench", *words], stdin=theirs, stdout=theirs, stderr=theirs,
+        [sys.executable, *program, *words], stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True, env=os.environ | {"TERM": "xterm-256color"} | dict(environment),
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
