@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -38,11 +39,9 @@ def offers(rows: Sequence[Row], store: RunStore) -> list[Offer]:
         "command to show its numbers": [command("show", row.id, store) for row in rows],
         "numbers as a row": [HEADER, *(numbers(row) for row in rows)],
     }
-    found = [
-        Offer(name=name, preview="\n".join(text), text=lambda text=text: "\n".join(text))
-        for name, text in lines.items()
-    ]
-    return [*found, Offer(name="recipe", preview="the text of recipe.toml", text=lambda: recipes(rows, store))]
+    made = {name: "\n".join(texts) for name, texts in lines.items()}
+    found = [Offer(name=name, preview=text, text=partial(str, text)) for name, text in made.items()]
+    return [*found, Offer(name="recipe", preview="the text of recipe.toml", text=partial(recipes, rows, store))]
 
 
 def command(verb: str, of: str, store: RunStore) -> str:

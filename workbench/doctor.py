@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ marks = {"ok": "ok", "warn": "! ", "bad": "x "}
 """Glyph of each outcome."""
 
 
-def facts(store: Path, environment: Mapping[str, str] | None = None) -> Iterator[Fact]:
+def facts(store: Path, environment: Mapping[str, str] | None = None) -> Generator[Fact]:
     """Look at everything, the quick things first.
 
     Args:

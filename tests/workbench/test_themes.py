@@ -1,4 +1,4 @@
-"""Every theme is of 256 colours, tells six series apart, and carries no meaning alone; ``auto`` follows the terminal."""
+"""Every theme is of 256 colours and tells six series apart; nothing is told by colour alone; ``auto`` asks."""
 
 import os
 import pty
