@@ -12,7 +12,6 @@ from textual.binding import BindingsMap
 from textual.screen import Screen
 
 from workbench import attention, clipboard, failures, keys, settings, themes
-from workbench.modals.choose import Choice, ChooseModal
 from workbench.run_actions import RunActions
 from workbench.screens._base import WorkbenchScreen
 
@@ -77,10 +76,11 @@ class Everywhere(RunActions):
 
     def action_theme(self) -> None:
         """Choose other colours."""
+        from workbench.modals.choose import Choice, ChooseModal
+
         names = [theme.name for theme in themes.ours] + sorted(
             set(self.available_themes) - {t.name for t in themes.ours}
         )
-        named = [*themes.words, "auto"]
         before = self.theme
         choices = [Choice(name=name, about="the one in use" if name == before else "") for name in names]
 
@@ -88,7 +88,7 @@ class Everywhere(RunActions):
             if name:
                 self.use_theme(name)
 
-        hint = f"enter choose   esc back   config.toml: also {', '.join(named)}"
+        hint = "enter choose   esc back"
         self.push_screen(ChooseModal("theme", choices, hint=hint, is_short=True), take)
 
     def use_theme(self, name: str) -> None:
@@ -99,6 +99,7 @@ class Everywhere(RunActions):
     def action_copy(self) -> None:
         """Choose what of the chosen runs to copy."""
         from workbench import copying
+        from workbench.modals.choose import Choice, ChooseModal
 
         rows = self.shelf.chosen
         if not rows:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.conftest import screen_text, until
+from tests.workbench.test_notifications import start_in
+from tests.workbench.test_terminal import read_until
 from workbench import config_file, settings, start
 from workbench.app import Workbench
-from workbench.memory import Memory
+from workbench.memory import Memory, path_of
 from workbench.settings import Settings
 
 
@@ -145,3 +147,23 @@ def test_an_unreadable_folder_is_no_reason_not_to_open(monkeypatch, tmp_path):
     found = settings.load(environment={})
     assert found.settings == Settings()
     assert Path(os.devnull).name in found.problems[0]
+
+
+def test_the_flags_of_the_app_hold_and_a_forgotten_view_begins_as_at_first(file, store):
+    left = path_of(store.folder)
+    memory = Memory(left)
+    memory.put("mode", "compose")
+    memory.write()
+    flags = ("--read-only", "--low-bandwidth", "--theme", "light", "--reset-view")
+    line, process = start_in("--store", str(store.folder), *flags)
+    try:
+        found = read_until(line, b"No runs yet")
+        assert b"read-only" in found
+        assert not left.exists()
+        os.write(line, b"q")
+        read_until(line, b"\x1b[?1049l")
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(line)

@@ -100,10 +100,11 @@ def table(found: Iterable[Key]) -> Table:
 
 
 def keys(screen: Screen[object]) -> list[Key]:
-    """List what works now, the nearest first; bindings without a tooltip are left out."""
+    """List what works now, the nearest first; what explains nothing is left out."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for active in screen.active_bindings.values():
-        if active.binding.tooltip:
+        # Those without an id are the toolkit's own.
+        if active.binding.id and active.binding.tooltip:
             entry = (_place(active.node), active.binding.description, active.binding.tooltip)
             found.setdefault(entry, []).append(screen.app.get_key_display(active.binding))
     order = ("here", "this screen", "everywhere")
