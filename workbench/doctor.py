@@ -36,6 +36,12 @@ def facts(store: Path, environment: Mapping[str, str] | None = None) -> Generato
     yield from of_machine()
 
 
+def line(fact: Fact) -> str:
+    """Write a fact as plain text, what to do below it."""
+    fix = f"\n{'':26}{fact.fix}" if fact.fix else ""
+    return f"{marks[fact.outcome]}  {fact.about:<20}  {fact.text}{fix}"
+
+
 def of_store(store: Path) -> Iterator[Fact]:
     """Look at the folder of the runs."""
     existing = next(folder for folder in (store, *store.absolute().parents) if folder.exists())

@@ -14,9 +14,7 @@ def main(arguments: argparse.Namespace) -> int:
     for fact in doctor.facts(locations.store_folder(arguments.store)):
         found.append(fact)
         if not arguments.json:
-            output.say(f"{doctor.marks[fact.outcome]}  {fact.about:<20}  {fact.text}")
-            if fact.fix:
-                output.say(f"{'':26}{fact.fix}")
+            output.say(doctor.line(fact))
     bad = any(fact.outcome == "bad" for fact in found)
     if arguments.json:
         output.document({"passed": not bad, "facts": [structs.asdict(fact) for fact in found]})

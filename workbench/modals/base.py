@@ -16,6 +16,13 @@ T = TypeVar("T")
 class Modal(Enduring, ModalScreen[T]):
     """A dialog."""
 
+    DEFAULT_CSS = """
+    Modal .dialog {
+        width: 72; max-width: 96%; height: auto; max-height: 96%;
+        background: $background; border: round $primary; padding: 0 1;
+        border-title-color: $primary; border-title-style: bold;
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "close", id="close", tooltip="Close without doing anything"),
     ]

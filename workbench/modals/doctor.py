@@ -3,6 +3,7 @@
 import contextlib
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -37,7 +38,7 @@ class DoctorModal(Modal[None]):
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "this machine"
             dialog.border_subtitle = "c copy   esc close"
-            yield Static(self._text())
+            yield Static(self._table())
 
     def on_mount(self) -> None:
         """Begin to look."""
@@ -60,22 +61,22 @@ class DoctorModal(Modal[None]):
         else:
             self._facts.append(fact)
         if self.is_mounted:
-            self.query_one(Static).update(self._text())
+            self.query_one(Static).update(self._table())
 
-    def _text(self) -> Text:
-        text = Text()
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=2)
+        table.add_column(no_wrap=True)
         for fact in self._facts:
-            colour = palette.style(self.app, colours[fact.outcome], bold=fact.outcome != "ok")
-            text.append(f"{doctor.marks[fact.outcome]}  ", colour)
-            text.append(f"{fact.about:<20} ", "bold")
-            text.append(f"{fact.text}\n")
+            mark = palette.style(self.app, colours[fact.outcome], bold=fact.outcome != "ok")
+            table.add_row(Text(doctor.marks[fact.outcome], mark), Text(fact.about, "bold"), Text(fact.text))
             if fact.fix:
-                text.append(f"{'':25}{fact.fix}\n", palette.style(self.app, "dim"))
+                table.add_row("", "", Text(fact.fix, palette.style(self.app, "dim")))
         counts = {outcome: sum(fact.outcome == outcome for fact in self._facts) for outcome in ("warn", "bad")}
         verdict = f"{counts['bad']} bad, {counts['warn']} to know about." if any(counts.values()) else "All is well."
-        text.append(verdict if self._is_over else "Looking at torch and the processor...", "bold")
-        return text
+        table.add_row("", "", Text(verdict if self._is_over else "Looking at torch and the processor...", "bold"))
+        return table
 
     def action_copy(self) -> None:
         """Copy what was found."""
-        self.workbench.copy_to_clipboard(self._text().plain)
+        self.workbench.copy_to_clipboard("\n".join(doctor.line(fact) for fact in self._facts))
