@@ -36,7 +36,10 @@ def main() -> int:
     export.add_argument("--name", required=True, help="of the folder that is made in --to")
     export.add_argument("--temporary", required=True, help="its name until it is whole")
     export.add_argument("formats", nargs="+")
+    verbs.add_parser("doctor", help="look over this machine; one JSON record a line for each fact")
     arguments = parser.parse_args()
+    if arguments.verb == "doctor":
+        return _doctor()
     if arguments.verb == "check":
         return _check(arguments)
     if arguments.verb == "export":
@@ -74,6 +77,16 @@ def _check(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     return int(failed)
+
+
+def _doctor() -> int:
+    """Write each fact as soon as it is known."""
+    from pipeline import doctor
+
+    write = _records()
+    for fact in doctor.facts():
+        write(fact)
+    return 0
 
 
 def _measure(arguments: argparse.Namespace) -> int:

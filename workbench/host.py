@@ -4,28 +4,43 @@ import contextlib
 import gc
 import os
 import signal
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from textual import work
 from textual.app import App
 from textual.signal import Signal
+from textual.widget import AwaitMount
+from textual.worker import WorkerFailed
 
 from pipeline.errors import PipelineError
 from pipeline.runs.store import RunStore
+from workbench import failures, themes
+from workbench.attention import Attention
+from workbench.failures import Enduring
 from workbench.feed import Feed
 from workbench.harmless import Harmless
 from workbench.memory import Memory
 from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 from workbench.shelf import Shelf
-from workbench.themes import calm
 
 
-class Host(App[None]):
+class Host(Enduring, App[None]):
     """The app without its keys and actions."""
 
-    def __init__(self, store: RunStore, saved: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        saved: Path,
+        settings: Settings | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        memory = memory or Memory()
+        left_in = memory.get("mode", self.DEFAULT_MODE)
+        if left_in in self.MODES:
+            self.DEFAULT_MODE = left_in  # type: ignore[misc]
         super().__init__()
         self.store = store
         """Where runs lie."""
@@ -33,7 +48,7 @@ class Host(App[None]):
         """Folder of a person's own presets."""
         self.settings = settings or Settings.from_environment()
         """How often to look, what to draw with."""
-        self.memory = Memory()
+        self.memory = memory
         """What is remembered of the view."""
         self.shelf = Shelf(self.memory)
         """The runs, their filter, marks and selection."""
@@ -47,12 +62,22 @@ class Host(App[None]):
         """The run whose log is wanted printed something."""
         self.feed = Feed(store, self.post_message, self.settings)
         """The reader of the store."""
+        self.everywhere = Memory()
+        """What is remembered whatever the store."""
+        self.problems: list[str] = []
+        """What was wrong with the settings, a sentence each; told once the app stands."""
+        self.last_words = ""
+        """Why the app had to end, for the shell; empty while all is well."""
+        self.must_endure = False
+        """Errors of the app's own are told and survived even where no person sees the screen."""
+        self._endured: set[tuple[str, str, int]] = set()
+        self._attention = Attention(self.settings, write=self._send, bell=self.bell, say=self.say)
         self._launched: str | None = None
         # There is no public way to add one; the version of textual is pinned.
         self._filters.append(Harmless())
-        self.register_theme(calm)
-        if "TEXTUAL_THEME" not in os.environ:
-            self.theme = calm.name
+        self._choose_theme()
+        if self.settings.low_bandwidth:
+            self.animation_level = "none"
 
     def on_mount(self) -> None:
         """Die with the terminal."""
@@ -70,10 +95,64 @@ class Host(App[None]):
     def on_unmount(self) -> None:
         """Let the reader's thread end."""
         self.feed.close()
+        self._attention.close()
+
+    def _choose_theme(self) -> None:
+        for theme in themes.ours:
+            self.register_theme(theme)
+        if "TEXTUAL_THEME" in os.environ:
+            return
+        self.theme = themes.calm.name
+        if self.settings.theme != "auto":
+            try:
+                self.theme = themes.resolve(self.settings.theme)
+            except PipelineError as error:
+                self.problems.append(f"theme: {error}")
+
+    def _send(self, letters: str) -> None:
+        """Send letters to the terminal beside what is drawn."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(letters)
+
+    @property
+    def endures(self) -> bool:
+        """Errors of the app's own are told and survived; a test wants them raised."""
+        return self.must_endure or not self.is_headless
+
+    def endure(self, error: Exception) -> None:
+        """Tell of an error of the app's own and go on; each place of the code is told once."""
+        if failures.place(error) in self._endured:
+            return
+        self._endured.add(failures.place(error))
+        path = failures.record(error)
+        from workbench.modals.error import ErrorModal
+
+        text = "".join(traceback.format_exception(error))
+        head = "This is an error of the workbench. It goes on where it can; runs are not concerned.\n\n"
+        self.push_screen(ErrorModal("something went wrong", head + text, log=str(path or "")))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Survive what a thread raised; end in order after what has left a widget without its messages."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if not self.endures:
+            super()._handle_exception(error)
+        elif isinstance(error, WorkerFailed) and isinstance(cause, Exception):
+            self.endure(cause)
+        elif not self.last_words:
+            self.last_words = failures.sentence(cause, failures.record(cause))
+            self._return_code = 1
+            self._exception = error
+            self._exception_event.set()
+            self._close_messages_no_wait()
 
     @work(thread=True, exit_on_error=False, group="feed")
     def _look(self) -> None:
         self.feed.work()
+
+    def switch_mode(self, mode: str) -> AwaitMount:
+        """Open another screen; the next session begins with it."""
+        self.memory.put("mode", mode)
+        return super().switch_mode(mode)
 
     def select(self, run_id: str | None) -> None:
         """Make a run the one that the screens are about."""
@@ -109,11 +188,20 @@ class Host(App[None]):
 
     def on_rows_changed(self, message: RowsChanged) -> None:
         """Take up what the feed saw."""
+        self._attention.take(message.rows)
         self.shelf.take(message.rows, is_complete=message.is_complete)
         if self._launched is not None and self.shelf.row(self._launched):
             self.shelf.selected, self._launched = self._launched, None
             self.switch_mode("live")
+        if message.is_complete and not message.rows:
+            self._welcome()
         self.shelf_changed.publish(None)
+
+    def _welcome(self) -> None:
+        """Offer a newcomer, once, to look over the machine."""
+        if self.everywhere.is_kept and not self.everywhere.get("welcomed", False):
+            self.everywhere.put("welcomed", True)
+            self.say("F2 looks over this machine: packages, processor, data, terminal. ? lists the keys.")
 
     def on_detail_changed(self, message: DetailChanged) -> None:
         """Keep what is known of a run, and hand it on."""

@@ -3,7 +3,7 @@
 Answers go to stdout, everything else to stderr. Torch is never imported here.
 """
 
-import gc
+import argparse
 import importlib
 import os
 import sys
@@ -51,22 +51,18 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.verb is not None:
         code: int = importlib.import_module(f"workbench.cli.{arguments.verb}").main(arguments)
         return code
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+    is_served = "TEXTUAL_DRIVER" in os.environ
+    if not is_served and not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         declared.print_help()
         raise exit_codes.Refusal("the app needs a terminal, and this is none; name a verb.")
-    return _open_app(arguments.store)
+    return _open_app(arguments)
 
 
-def _open_app(store: str | None) -> int:
-    # What is imported stays: looking for garbage in it would hold up the first frame, after which the app goes on so.
-    gc.disable()
-    from pipeline.runs.store import RunStore
-    from workbench import locations
-    from workbench.app import Workbench
+def _open_app(arguments: argparse.Namespace) -> int:
+    from workbench import start
 
-    app = Workbench(RunStore(locations.store_folder(store)), locations.presets_folder())
-    app.run()
-    return app.return_code or exit_codes.DONE
+    flags = {name: getattr(arguments, name) for name in start.FLAGS}
+    return start.open_app(arguments.store, flags, forget_view=arguments.reset_view)
 
 
 def _version() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from workbench.cli import exit_codes
-from workbench.locations import CONFIG_VARIABLE, STORE_VARIABLE
+from workbench.locations import CONFIG_VARIABLE, STATE_VARIABLE, STORE_VARIABLE
 
 VERBS: dict[str, str] = {
     "run": "launch a recipe and follow it",
@@ -22,6 +22,9 @@ VERBS: dict[str, str] = {
     "compare": "set runs side by side: where their recipes differ, and what came of it",
     "check": "try whether a backbone of your own can be trained, pruned, quantised and exported",
     "presets": "list, print or copy the recipes that come with the workbench",
+    "config": "show, check and edit the settings of the workbench",
+    "doctor": "look over this machine, the store and the terminal, and say how to mend what is missing",
+    "serve": "show the app in a browser of this machine",
 }
 """One phrase for each verb; each is a module of this package."""
 
@@ -66,6 +69,7 @@ def make() -> Parser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("--store", metavar="PATH", help="folder of the runs")
+    _app(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, phrase in VERBS.items():
         sub = verbs.add_parser(verb, help=phrase, description=f"{phrase[0].upper()}{phrase[1:]}.", allow_abbrev=False)
@@ -73,6 +77,14 @@ def make() -> Parser:
         sub.add_argument("--store", metavar="PATH", default=argparse.SUPPRESS, help="folder of the runs")
         sub.declare = _declare[verb]
     return parser
+
+
+def _app(parser: argparse.ArgumentParser) -> None:
+    app = parser.add_argument_group("the app")
+    app.add_argument("--read-only", action="store_true", default=None, help="change nothing in the store")
+    app.add_argument("--low-bandwidth", action="store_true", default=None, help="draw little, for a slow line")
+    app.add_argument("--theme", metavar="NAME", help="auto, dark, light, high-contrast, colour-blind, ansi or another")
+    app.add_argument("--reset-view", action="store_true", help="forget filter, order and whatever else was left so")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -215,6 +227,22 @@ def _presets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--copy", metavar="FILE", help="write the preset to a new file, to be changed")
 
 
+def _config(parser: argparse.ArgumentParser) -> None:
+    from workbench.cli.config import ACTIONS
+
+    words = "; ".join(f"{name}: {phrase}" for name, phrase in ACTIONS.items())
+    parser.add_argument("action", metavar="ACTION", choices=tuple(ACTIONS), nargs="?", default="show", help=words)
+    _json(parser)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="port on 127.0.0.1 (8000)")
+
+
 def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document") -> None:
     parser.add_argument("--json", action="store_true", help=words)
 
@@ -228,5 +256,7 @@ def _epilog() -> str:
         f"exit codes:\n{codes}\n\nenvironment:\n"
         f"  {STORE_VARIABLE}   folder of the runs, where --store is not given\n"
         f"  {CONFIG_VARIABLE}  folder of the settings and of saved presets\n"
+        f"  {STATE_VARIABLE}   folder of what is remembered of the view, and of the workbench's own log\n"
+        f"  PQD_THEME, PQD_MARKER, PQD_...  a setting, as in config.toml\n"
         f"  NO_COLOR              no colours"
     )

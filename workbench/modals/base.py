@@ -6,15 +6,24 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
+from workbench.failures import Enduring
+
 if TYPE_CHECKING:
     from workbench.app import Workbench
 
 T = TypeVar("T")
 
 
-class Modal(ModalScreen[T]):
+class Modal(Enduring, ModalScreen[T]):
     """A dialog."""
 
+    DEFAULT_CSS = """
+    Modal .dialog {
+        width: 72; max-width: 96%; height: auto; max-height: 96%;
+        background: $background; border: round $primary; padding: 0 1;
+        border-title-color: $primary; border-title-style: bold;
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "close", id="close", tooltip="Close without doing anything"),
     ]

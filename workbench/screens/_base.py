@@ -8,6 +8,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from workbench.failures import Enduring
 from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens import Entry
 from workbench.shelf import Shelf
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.app import Workbench
 
 
-class WorkbenchScreen(Screen[None]):
+class WorkbenchScreen(Enduring, Screen[None]):
     """A screen that a key opens.
 
     What concerns the chosen runs, whatever the screen, is an action of the app (``workbench.run_actions``): a screen
@@ -49,7 +50,7 @@ class WorkbenchScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Frame the body."""
-        yield TopBar(self.entry.name)
+        yield TopBar(self.entry.name, is_read_only=self.workbench.settings.read_only)
         yield from self.compose_body()
         yield Footer(show_command_palette=False, compact=True)
 
@@ -62,6 +63,11 @@ class WorkbenchScreen(Screen[None]):
         self.workbench.shelf_changed.subscribe(self, lambda _: self._show_if_seen())
         self.workbench.detail_changed.subscribe(self, self._take_detail)
         self.workbench.log_grew.subscribe(self, self._take_log)
+
+    @property
+    def unsaved(self) -> str:
+        """What would be lost if the app were left now, as in ``the recipe in Compose``; empty when nothing would."""
+        return ""
 
     @property
     def is_seen(self) -> bool:

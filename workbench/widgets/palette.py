@@ -7,11 +7,22 @@ from textual.color import Color
 blends = {"dim": 0.55, "rule": 0.25}
 """Shades between the theme's background and foreground."""
 grey = Color(128, 128, 128)
+series = {
+    True: ("#5fafaf", "#d7af5f", "#af87d7", "#87af5f", "#d78787", "#5f87d7"),
+    False: ("#005f87", "#875f00", "#5f00af", "#005f00", "#af0000", "#5f5f5f"),
+}
+"""Colours of ``series-1`` to ``series-6`` in themes that name none, dark ones and light ones."""
+ansi_series = ("ansi_cyan", "ansi_yellow", "ansi_magenta", "ansi_green", "ansi_red", "ansi_blue")
+"""The same in themes that leave the colours to the terminal."""
 
 
 def color(app: App[object], name: str) -> Color:
     """Give a colour of the theme by its variable's name (``primary``), or one of the shades ``dim`` and ``rule``."""
     variables = app.theme_variables
+    if name.startswith("series-") and name not in variables:
+        place = int(name.removeprefix("series-")) - 1
+        ansi = Color.parse(variables["background"]).ansi is not None
+        return Color.parse((ansi_series if ansi else series[app.current_theme.dark])[place])
     if name not in blends:
         return Color.parse(variables[name])
     ground, foreground = Color.parse(variables["background"]), Color.parse(variables["foreground"])

@@ -3,24 +3,33 @@
 import platform
 
 from rich.text import Text
+from textual.events import Click
 from textual.widget import Widget
 
 from workbench import screens
 from workbench.shelf import Shelf
 from workbench.widgets import palette
 
+NAME = " pqd-workbench  "
+
 
 class TopBar(Widget):
-    """Says where one is."""
+    """Says where one is; a click on a screen's word opens it."""
 
     DEFAULT_CSS = """
     TopBar { height: 1; dock: top; background: $panel; }
     """
 
-    def __init__(self, here: str) -> None:
-        """Say which screen it stands on, by its name."""
+    def __init__(self, here: str, *, is_read_only: bool = False) -> None:
+        """Stand on a screen.
+
+        Args:
+            here: the screen's name.
+            is_read_only: say that nothing in the store is changed.
+        """
         super().__init__()
         self._here = here
+        self._is_read_only = is_read_only
         self._going_on = 0
 
     def show(self, shelf: Shelf) -> None:
@@ -32,14 +41,29 @@ class TopBar(Widget):
 
     def render(self) -> Text:
         """Draw the row."""
-        here = palette.style(self.app, "primary", reverse=True)
-        text = Text(" pqd-workbench  ", no_wrap=True, style="bold")
+        # Reversed and bold: to be told apart where there are no colours.
+        here = palette.style(self.app, "primary", bold=True, reverse=True)
+        text = Text(NAME, no_wrap=True, style="bold")
         for screen in screens.found().values():
             text.append(f" {screen.key} {screen.tab} ", style=here if self._here == screen.name else "not bold")
             text.append(" ")
+        host = platform.node().partition(".")[0][:16]
         running = f"{self._going_on} running" if self._going_on else ""
-        right = f"{platform.node().partition('.')[0][:16]}  {running} ".replace("   ", " ")
-        room = self.size.width - text.cell_len - len(right)
-        if room >= 0:
-            text.append(" " * room + right, style="not bold")
+        locked = "read-only" if self._is_read_only else ""
+        # What matters least goes first where there is no room.
+        for parts in ((host, locked, running), (locked, running), (running or locked,)):
+            right = "  ".join(part for part in parts if part) + " "
+            room = self.size.width - text.cell_len - len(right)
+            if room >= 0:
+                text.append(" " * room + right, style="not bold")
+                break
         return text
+
+    def on_click(self, event: Click) -> None:
+        """Open the screen whose word was clicked."""
+        start = len(NAME)
+        for name, screen in screens.found().items():
+            end = start + len(f" {screen.key} {screen.tab} ")
+            if start <= event.x < end:
+                self.app.call_later(self.app.switch_mode, name)
+            start = end + 1

@@ -1,0 +1,81 @@
+"""The command palette finds what the screen and everywhere can do, and runs, presets and themes by name."""
+
+from textual.command import CommandPalette
+from textual.widgets import OptionList
+
+from tests.workbench import fakes
+from tests.workbench.conftest import until
+from workbench.screens.compose import ComposeScreen
+from workbench.screens.runs import RunsScreen
+
+hostile = "[red]x[/ [@click=app.quit]名前"
+
+
+def shown(app):
+    return [str(option.prompt) for option in app.screen.query_one(OptionList)._options]
+
+
+async def find(pilot, app, words, key="colon"):
+    await pilot.press(key)
+    await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+    await pilot.press(*(("space" if letter == " " else letter) for letter in words))
+    await until(pilot, lambda: shown(app) and words.split()[-1] in shown(app)[0], words)
+
+
+async def test_actions_of_the_screen_and_of_everywhere_are_listed_before_anything_is_typed(app, store):
+    ours = fakes.recipe_of("one", "P")
+    fakes.add_run(store, ours, fakes.whole(ours))
+    async with app.run_test(size=(140, 60)) as pilot:
+        await until(pilot, lambda: app.shelf.rows)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette) and len(shown(app)) > 8)
+        text = "\n".join(shown(app))
+        for words in ("export", "stop", "go to Compose", "theme", "settings", "check"):
+            assert words in text, words
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+async def test_a_screen_a_run_and_a_theme_are_reached_by_a_few_letters(app, store):
+    for name in ("first", "second", hostile):
+        ours = fakes.recipe_of(name, "P")
+        fakes.add_run(store, ours, fakes.whole(ours))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.shelf.rows and len(app.shelf.rows) == 3)
+        await find(pilot, app, "run first")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.shelf.current.name == "first")
+        await find(pilot, app, "run [red]")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.shelf.current.name == hostile)
+        await find(pilot, app, "theme nord", key="ctrl+p")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.theme == "nord")
+        await find(pilot, app, "go to Compose")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ComposeScreen))
+
+
+async def test_a_preset_leads_to_compose(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.shelf.rows is not None)
+        await find(pilot, app, "preset smoke")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "compose")
+
+
+async def test_a_picture_of_the_screen_is_written(app, store, tmp_path):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.shelf.rows is not None)
+        await find(pilot, app, "picture screen")
+        await pilot.press("enter")
+        await until(pilot, lambda: list((tmp_path / "exports").glob("*.svg")))
+
+
+async def test_the_palette_does_not_answer_letters_that_are_typed_into_it(app, store):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.shelf.rows is not None)
+        await find(pilot, app, "quit")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        assert app.is_running

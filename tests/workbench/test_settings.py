@@ -1,0 +1,169 @@
+"""Settings come from flags, the environment and a file; whatever is wrong is told in a sentence and left out."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workbench.conftest import screen_text, until
+from tests.workbench.test_notifications import start_in
+from tests.workbench.test_terminal import read_until
+from workbench import config_file, settings, start
+from workbench.app import Workbench
+from workbench.memory import Memory, path_of
+from workbench.settings import Settings
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setenv("PQD_WORKBENCH_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("PQD_WORKBENCH_STATE", str(tmp_path / "state"))
+    path = tmp_path / "config" / "config.toml"
+    path.parent.mkdir()
+    return path
+
+
+def ask(*words, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "config", *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_flags_win_over_the_environment_that_over_the_file_and_that_over_the_default(file):
+    file.write_text('theme = "dark"\nmarker = "block"\npoll_s = 1\nbell = false\n')
+    found = settings.load(
+        {"theme": "light", "read_only": None}, environment={"PQD_THEME": "ansi", "PQD_MARKER": "ascii"}
+    )
+    assert found.problems == ()
+    assert (found.settings.theme, found.settings.marker, found.settings.poll_s) == ("light", "ascii", 1.0)
+    assert not found.settings.bell
+    assert found.settings.redraw_s == 0.5
+    assert found.sources["marker"] == "PQD_MARKER"
+    assert found.sources["theme"] == "flag"
+
+
+def test_everything_wrong_is_told_with_its_line_and_the_rest_holds(file):
+    file.write_text(
+        '# mine\ntheem = "dark"\npoll_s = 0\nmarker = "dots"\nbell = false\n\n[keys]\nstop = 3\nhelp = "h"\n'
+    )
+    found = settings.load(environment={"PQD_REDRAW_S": "soon"})
+    assert not found.settings.bell
+    assert found.settings.poll_s == 0.25
+    assert found.settings.keys == {"help": "h"}
+    told = "\n".join(found.problems)
+    assert "line 2: 'theem' is no setting; did you mean 'theme'?" in told
+    assert "line 3: poll_s is 0; it must be a number at least 0.02" in told
+    assert "line 4: marker is 'dots'; it must be one of braille, block, ascii" in told
+    assert "line 8: keys.stop is 3; it must be a text." in told
+    assert "PQD_REDRAW_S of the environment: redraw_s is 'soon'" in told
+
+
+@pytest.mark.parametrize("content", [b"theme = ", b"\xff\xfe", b"[" * 5000, b"theme = {a = [1, {}]}", b"keys = 3"])
+def test_a_damaged_file_leaves_the_defaults_and_one_sentence(file, content):
+    file.write_bytes(content)
+    found = settings.load(environment={})
+    assert found.settings == Settings()
+    assert len(found.problems) == 1
+    assert str(file) in found.problems[0]
+
+
+def test_low_bandwidth_draws_every_two_seconds_at_most(file):
+    assert settings.load({"low_bandwidth": True}, environment={}).settings.redraw_s == 2.0
+    assert settings.load({"low_bandwidth": True}, environment={"PQD_REDRAW_S": "5"}).settings.redraw_s == 5.0
+
+
+def test_the_sample_explains_every_setting_and_sets_none(file):
+    file.write_text(config_file.sample())
+    assert settings.load(environment={}).settings == Settings()
+    file.write_text("\n".join(re.findall(r"^# (\w+ = .*)$", file.read_text(), re.MULTILINE)))
+    assert settings.load(environment={}) == settings.Loaded(
+        settings=Settings(), sources=dict.fromkeys((n for n in Settings.__struct_fields__ if n != "keys"), str(file))
+    )
+
+
+def test_the_verb_shows_checks_begins_and_describes_the_file(file):
+    assert ask("path").stdout.strip() == str(file)
+    ask("init")
+    assert "exists" in ask("init", code=2).stderr
+    assert "is right" in ask("validate").stdout
+    file.write_text('theme = "callm"\n[keys]\nexprt = "x"\nstop = "e"\nhelp = "ctrl+m"\n')
+    told = ask("validate", code=2).stderr
+    assert "line 1: theme: there is no theme 'callm'; did you mean 'calm'?" in told
+    assert "line 3: keys.exprt: nothing has this id; did you mean 'export'?" in told
+    assert "line 4: keys.stop: 'e' also means export" in told
+    assert "line 5: keys.help: 'ctrl+m' is taken by terminals for enter." in told
+    assert json.loads(ask("show", "--json").stdout)["settings"]["theme"] == "callm"
+    schema = json.loads(ask("schema").stdout)
+    assert schema["properties"]["marker"]["enum"] == ["braille", "block", "ascii"]
+    assert set(schema["properties"]) == set(Settings.__struct_fields__)
+    assert "export" in ask("keys").stdout
+
+
+def test_edit_opens_the_editor_of_the_person_and_needs_a_terminal(file, monkeypatch):
+    monkeypatch.setenv("EDITOR", "true")
+    assert "needs a terminal" in ask("edit", code=2).stderr
+    assert file.exists()
+
+
+async def test_a_broken_file_does_not_stop_the_app(store, saved, file):
+    file.write_text('poll_s = 0\ntheme = "calmm"\n[keys]\nexprt = "x"\nquit = "Q"\n')
+    loaded = settings.load(environment={})
+    chosen, problems = start.choose_theme(loaded, Memory())
+    app = Workbench(store, saved, chosen)
+    app.problems = [*loaded.problems, *problems]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "settings that are not used" in screen_text(app))
+        for words in ("poll_s is 0", "no theme 'calmm'", "keys.exprt"):
+            assert words in app.screen._text
+        await pilot.press("escape", "Q")
+        await until(pilot, lambda: not app.is_running)
+
+
+def test_a_theme_that_was_chosen_in_the_app_holds_unless_the_settings_name_one(file, tmp_path, monkeypatch):
+    monkeypatch.delenv("TEXTUAL_THEME", raising=False)
+    everywhere = Memory(tmp_path / "everywhere.json")
+    everywhere.put("theme", "nord")
+    assert start.choose_theme(settings.load(environment={}), everywhere)[0].theme == "nord"
+    assert start.choose_theme(settings.load(environment={"PQD_THEME": "light"}), everywhere)[0].theme == "calm-light"
+    everywhere.put("theme", "gone")
+    assert start.choose_theme(settings.load(environment={}), everywhere)[0].theme.startswith("calm")
+
+
+async def test_read_only_is_said_in_the_top_bar(store, saved):
+    app = Workbench(store, saved, Settings(poll_s=0.02, read_only=True))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "read-only" in screen_text(app).splitlines()[0])
+
+
+def test_an_unreadable_folder_is_no_reason_not_to_open(monkeypatch, tmp_path):
+    monkeypatch.setenv("PQD_WORKBENCH_CONFIG", os.devnull)
+    found = settings.load(environment={})
+    assert found.settings == Settings()
+    assert Path(os.devnull).name in found.problems[0]
+
+
+def test_the_flags_of_the_app_hold_and_a_forgotten_view_begins_as_at_first(file, store):
+    left = path_of(store.folder)
+    memory = Memory(left)
+    memory.put("mode", "compose")
+    memory.write()
+    flags = ("--read-only", "--low-bandwidth", "--theme", "light", "--reset-view")
+    line, process = start_in("--store", str(store.folder), *flags)
+    try:
+        found = read_until(line, b"No runs yet")
+        assert b"read-only" in found
+        assert not left.exists()
+        os.write(line, b"q")
+        read_until(line, b"\x1b[?1049l")
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(line)
