@@ -1,14 +1,12 @@
 """The command as a person types it: a process of its own, with or without a terminal."""
 
-import fcntl
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
+
+from tests.workbench.terminals import Terminal
 
 COMMAND = (sys.executable, "-m", "workbench")
 
@@ -40,29 +38,9 @@ def refusal(*words: str | Path, code: int) -> str:
 
 def on_terminal(*words: str | Path, columns: int = 80, **environment: str) -> tuple[int, str]:
     """Run a command line on a terminal of its own; gives the exit code and everything that was written."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, words)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
-        | {"TERM": "xterm-256color"}
-        | environment,
-    )
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # the terminal's other end was closed
-            break
-        if not piece:
-            break
-        written += piece
-    os.close(ours)
-    return process.wait(timeout=60), written.decode()
+    ours = {"COLUMNS": "", "NO_COLOR": ""} | environment
+    with Terminal([*COMMAND, *map(str, words)], size=(columns, 40), environment=ours) as terminal:
+        return terminal.end(60.0), terminal.sent
 
 
 def without_colours(text: str) -> str:

@@ -1,10 +1,17 @@
+import asyncio
 from pathlib import Path
 
 import pytest
+from textual import _wait
 
 from pipeline.runs.store import RunStore
 from workbench.app import Workbench
 from workbench.settings import Settings
+
+# A key is over when the process did little for a moment. The toolkit's moment is 20 ms, twice for each key: with it
+# most of these tests would be waiting, and until() waits for what has to come anyhow.
+_wait.SLEEP_GRANULARITY = 0.004
+_wait.SLEEP_IDLE = 0.002
 
 
 @pytest.fixture
@@ -29,7 +36,7 @@ def workbench(store: RunStore, saved: Path, tmp_path: Path) -> Workbench:
 
 async def until(pilot, condition, what="the condition"):
     """Let the app work until something is true."""
-    for _ in range(600):
+    for _ in range(2000):
         try:
             if condition():
                 return
@@ -37,7 +44,7 @@ async def until(pilot, condition, what="the condition"):
             last = error
         else:
             last = None
-        await pilot.pause(0.01)
+        await asyncio.sleep(0.005)
     raise AssertionError(f"{what} did not come true; {last!r}\n{screen_text(pilot.app)}")
 
 

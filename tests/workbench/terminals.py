@@ -195,6 +195,7 @@ class Terminal:
         """Bytes that were received."""
         self.last_byte_s = 0.0
         """When the newest of them came, by ``time.perf_counter``."""
+        self._sent: list[str] = []
         self._answers = answers
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._line, theirs = pty.openpty()
@@ -241,8 +242,14 @@ class Terminal:
         text = self._decoder.decode(content)
         if self._answers and IS_SYNCHRONISED in text:
             os.write(self._line, b"\x1b[?2026;2$y")
+        self._sent.append(text)
         self.screen.feed(text)
         return len(content)
+
+    @property
+    def sent(self) -> str:
+        """Everything that was received."""
+        return "".join(self._sent)
 
     def until(self, wanted: str | Callable[[], bool], seconds: float = 15.0) -> None:
         """Read until a text is on the screen, or something else is true.

@@ -13,7 +13,7 @@ from workbench.modals.confirm import ConfirmModal
 from workbench.modals.export import ExportModal
 from workbench.modals.exporting import ExportingModal
 from workbench.modals.folders import FolderModal
-from workbench.modals.help import keys_of
+from workbench.modals.help import keys
 
 sizes = pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=["80x24", "140x40"])
 ONE, ALL = ("checkpoint", "openvino", "state_dict", "torch"), ("checkpoint", "onnx", "openvino", "state_dict", "torch")
@@ -244,7 +244,7 @@ async def test_every_key_of_the_dialogs_is_in_the_help(app, store):
             for binding in type(screen).BINDINGS:
                 assert binding.id
                 assert binding.tooltip
-        assert keys_of(app.screen)
+        assert keys(app.screen)
 
 
 def test_a_typed_folder_is_completed(tmp_path, monkeypatch):

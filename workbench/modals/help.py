@@ -114,11 +114,6 @@ def keys(screen: Screen[object]) -> list[Key]:
     return sorted(listed, key=lambda key: order.index(key.place))
 
 
-def keys_of(screen: Screen[object]) -> list[tuple[str, str, str]]:
-    """List keys, name and explanation of each binding that works now."""
-    return [(key.keys, key.name, key.tooltip) for key in keys(screen)]
-
-
 def _place(node: "DOMNode") -> str:
     if isinstance(node, App):
         return "everywhere"
