@@ -80,7 +80,6 @@ class FrontierScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Take up the axes of last time."""
-        super().on_mount()
         memory = self.workbench.memory
         self._axes = {
             name: scatter.axis(self._known(memory.get(f"frontier.{name}", default), default))

@@ -94,7 +94,6 @@ class RunsScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Keep the time that is left up to date."""
-        super().on_mount()
         self._shown: tuple[object, ...] = ()
         self._last_mark: str | None = None
         self.set_interval(1.0, self._show_detail)
