@@ -132,6 +132,7 @@ class Story:
             self.now_s += 6.0
             yield self._accuracy(subject, right[subject])
             yield self._size(subject, sizes[subject], is_int8=is_int8 and subject == "deployed")
+            yield from self._files(subject, sizes[subject], is_int8=is_int8 and subject == "deployed")
         yield e.Measuring(time_s=self.now_s, what="latency")
         for subject in ("baseline", "deployed"):
             self.now_s += 12.0
@@ -155,6 +156,15 @@ class Story:
             dense_bytes=total if is_int8 else 4 * total, float_bytes=4 * total, bound_bytes=1.004 * num_bytes,
         )  # fmt: skip
         return e.SizeMeasured(time_s=self.now_s, subject=subject, size=size)
+
+    def _files(self, subject: str, mib: float, *, is_int8: bool) -> Iterator[e.AnyEvent]:
+        values = (1 if is_int8 else 4) * self.num_parameters
+        files = {"checkpoint": round(mib * 2**20), "onnx": values + 61_000, "samples": 820_000, "weights": values}
+        for kind, num_bytes in files.items():
+            yield e.ArtifactWritten(
+                time_s=self.now_s, subject=subject, kind=kind, path=f"stages/demo/{kind}", bytes=num_bytes,
+                sha256=hashlib.sha256(f"{subject} {kind} {num_bytes}".encode()).hexdigest(),
+            )  # fmt: skip
 
     def _latency(self, subject: str, median_ms: float) -> e.AnyEvent:
         spread = self.chance.uniform(1.02, 1.09)

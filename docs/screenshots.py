@@ -40,13 +40,17 @@ dialogs: dict[str, tuple[str, tuple[str, ...], str]] = {
     "launch": ("compose", ("L",), "what a launch will cost"),
 }
 """By name of the picture: the screen, what is pressed there, and what it shows."""
+first: dict[str, tuple[str, ...]] = {"frontier": ("up", "up")}
+"""What is pressed on a screen before its own picture is taken."""
+finished = ("delete", "export", "frontier")
+"""Pictures of a run that is over."""
 SETTLED_S = 0.4
 """The feed looks and draws twice in that time."""
 
 
 def pictures() -> dict[str, tuple[str, tuple[str, ...], str]]:
     """List all pictures: every screen, then the dialogs."""
-    found = {name: (name, (), entry.question) for name, entry in screens.found().items()}
+    found = {name: (name, first.get(name, ()), entry.question) for name, entry in screens.found().items()}
     return {**found, **dialogs}
 
 
@@ -60,8 +64,11 @@ async def take(store: RunStore, run: str | None, name: str, size: tuple[int, int
                 await pilot.pause(0.02)
             if run is not None:
                 app.select(run)
-            elif name == "delete":
-                app.select(next(row.id for row in app.shelf.visible if row.is_finished))
+            elif name in finished:
+                app.select(next(row.id for row in app.shelf.visible if row.is_finished and not row.pinned))
+            elif name == "compare":
+                compared = [row.id for row in app.shelf.visible if row.is_finished and row.backbone == "resnet18"]
+                app.shelf.marked |= set(compared[2:5])
             await pilot.press(screens.found()[screen].key)
             await _settle(pilot)
             await pilot.press(*keys)

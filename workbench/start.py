@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from workbench import locations, settings
+from workbench import background, locations, settings
 from workbench.memory import Memory, path_of
 
 FLAGS = ("read_only", "low_bandwidth", "theme")
@@ -34,10 +34,12 @@ def open_app(store: str | None, flags: dict[str, Any], *, forget_view: bool = Fa
     if forget_view:
         memory.forget()
         everywhere.forget()
-    chosen, problems = choose_theme(loaded, everywhere)
+    with ask_terminal(loaded, everywhere) as question:
+        # The terminal answers while these are imported.
+        from pipeline.runs.store import RunStore
+        from workbench.app import Workbench
 
-    from pipeline.runs.store import RunStore
-    from workbench.app import Workbench
+        chosen, problems = choose_theme(loaded, everywhere, question)
 
     app = Workbench(RunStore(folder), locations.presets_folder(), chosen, memory)
     app.everywhere = everywhere
@@ -57,19 +59,38 @@ def open_app(store: str | None, flags: dict[str, Any], *, forget_view: bool = Fa
     return 1 if app.last_words else app.return_code or 0
 
 
-def choose_theme(loaded: settings.Loaded, everywhere: Memory) -> tuple[settings.Settings, list[str]]:
-    """Put a theme into the settings: what they say, else what was chosen in the app, else what the terminal is like."""
+def wanted_theme(loaded: settings.Loaded, everywhere: Memory) -> str:
+    """Give what is to decide on the theme: the settings, else what was chosen in the app, else the terminal."""
+    wanted = loaded.settings.theme
+    return wanted if "theme" in loaded.sources else everywhere.get("theme", wanted)
+
+
+def ask_terminal(loaded: settings.Loaded, everywhere: Memory) -> background.Question:
+    """Ask the terminal what it is like, where that decides; else nobody."""
+    if wanted_theme(loaded, everywhere) != "auto" or "TEXTUAL_THEME" in os.environ:
+        return background.Question(None, 0.0)
+    return background.ask(os.environ)
+
+
+def choose_theme(
+    loaded: settings.Loaded, everywhere: Memory, question: background.Question | None = None
+) -> tuple[settings.Settings, list[str]]:
+    """Put a theme into the settings; gives these, and what was wrong with them.
+
+    Args:
+        loaded: the settings.
+        everywhere: what was chosen in the app.
+        question: what the terminal was asked; None asks it where it is to decide.
+    """
     from pipeline.errors import PipelineError
     from workbench import themes
 
     problems: list[str] = []
-    wanted = loaded.settings.theme
-    if "theme" not in loaded.sources:
-        wanted = everywhere.get("theme", wanted)
+    wanted = wanted_theme(loaded, everywhere)
     if wanted == "auto" and "TEXTUAL_THEME" in os.environ:
         return loaded.settings, problems
     try:
-        found = themes.resolve(wanted)
+        found = themes.resolve(wanted, question)
     except PipelineError as error:
         source = loaded.sources.get("theme")
         problems += [f"{source}: theme: {error}"] if source else []

@@ -4,11 +4,10 @@ Every colour is one of xterm's 256, which is what a terminal behind SSH usually 
 """
 
 import os
-import re
-import sys
-from collections.abc import Mapping
 
 from textual.theme import Theme
+
+from workbench import background
 
 calm = Theme(
     name="calm",
@@ -118,13 +117,6 @@ ours = (calm, light, high_contrast, colour_blind)
 words = {"dark": calm.name, "light": light.name, "ansi": "ansi-dark"}
 """What a setting may say instead of the name of a theme."""
 
-ASK_S = 0.1
-"""Seconds to wait for a terminal to tell its background."""
-ASK_FAR_S = 0.4
-"""The same over SSH, where the answer travels. Terminals that cannot tell say so as quickly."""
-_background = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
-_attributes = re.compile(rb"\x1b\[\?[0-9;]*c")
-
 
 def known() -> list[str]:
     """List every legal value of the setting, ours first."""
@@ -133,14 +125,18 @@ def known() -> list[str]:
     return ["auto", *words, *(theme.name for theme in ours), *sorted(BUILTIN_THEMES)]
 
 
-def resolve(name: str, environment: Mapping[str, str] | None = None) -> str:
-    """Give the name of the theme that a setting means; ``auto`` asks the terminal, and must be asked before the app.
+def resolve(name: str, question: background.Question | None = None) -> str:
+    """Give the name of the theme that a setting means; ``auto`` is for the terminal to say, before the app has it.
+
+    Args:
+        name: what the setting says.
+        question: what the terminal was asked already; None asks it now.
 
     Raises:
         PipelineError: there is no such theme; the nearest name.
     """
     if name == "auto":
-        dark = is_dark(os.environ if environment is None else environment)
+        dark = background.is_dark(question or background.ask(os.environ), os.environ)
         return light.name if dark is False else calm.name
     if name in words:
         return words[name]
@@ -150,58 +146,3 @@ def resolve(name: str, environment: Mapping[str, str] | None = None) -> str:
 
         raise PipelineError(f"there is no theme {name!r}; {suggest(name, known())}")
     return name
-
-
-def is_dark(environment: Mapping[str, str]) -> bool | None:
-    """Tell whether the terminal's background is dark; None where it does not tell."""
-    term = environment.get("TERM", "")
-    if term not in ("", "dumb", "linux") and not term.startswith("screen") and sys.stdin.isatty():
-        far = "SSH_CONNECTION" in environment or "SSH_TTY" in environment
-        answered = ask_terminal(sys.stdin.fileno(), ASK_FAR_S if far else ASK_S)
-        if answered is not None:
-            return answered
-    # Written by some terminals as foreground;background, in numbers of their sixteen colours.
-    ground = environment.get("COLORFGBG", "").rpartition(";")[2]
-    if ground.isdecimal():
-        return int(ground) not in (7, *range(9, 16))
-    return None
-
-
-def ask_terminal(terminal: int, seconds: float) -> bool | None:
-    """Ask a terminal for the colour of its background; None where no answer comes in time.
-
-    Args:
-        terminal: descriptor that is read and written.
-        seconds: how long to wait.
-    """
-    import select
-    import termios
-    import time
-    import tty
-
-    try:
-        before = termios.tcgetattr(terminal)
-    except termios.error:
-        return None
-    answer, end = b"", time.monotonic() + seconds
-    try:
-        tty.setcbreak(terminal, termios.TCSANOW)
-        # The second question is one that every terminal answers: its answer says that no other will come.
-        os.write(terminal, b"\x1b]11;?\x1b\\\x1b[c")
-        while not _attributes.search(answer) and (rest := end - time.monotonic()) > 0:
-            if not select.select([terminal], [], [], rest)[0]:
-                break
-            got = os.read(terminal, 4096)
-            if not got:
-                break
-            answer += got
-    except OSError:
-        return None
-    finally:
-        # What comes too late must not be taken for keys.
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
-    found = _background.search(answer)
-    if found is None:
-        return None
-    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
-    return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5)

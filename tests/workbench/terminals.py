@@ -4,6 +4,7 @@ The screen understands what full-screen programs send: placing the cursor, erasi
 over; how wide a character is says rich.
 """
 
+import base64
 import codecs
 import fcntl
 import os
@@ -50,11 +51,16 @@ class Screen:
         """Private modes that were switched on and not off again: ``1049`` is the alternate screen."""
         self.is_cursor_shown = True
         self.title = ""
+        self.commands: list[str] = []
+        """Commands of the system that were sent, as ``11;?``, the question after the background."""
+        self.copied: list[str] = []
+        """Texts that were put onto the clipboard."""
         self.bells = 0
         self.sequences: set[str] = set()
         """Kinds of the sequences that were sent: the last letter of each, ``]`` for a command of the system."""
         self.styles: set[str] = set()
         """Numbers of the styles that were sent: ``38;5;73`` is a colour of 256."""
+        self._titles: list[str] = []
         self._rest = ""
         self.resize(columns, rows)
 
@@ -95,8 +101,7 @@ class Screen:
                 self._act(found["private"], found["numbers"], found["final"])
             elif found["command"] is not None:
                 self.sequences.add("]")
-                if found["command"].startswith(("0;", "2;")):
-                    self.title = found["command"][2:]
+                self._obey(found["command"])
         self._rest = content[place:]
 
     def _put(self, text: str) -> None:
@@ -129,6 +134,8 @@ class Screen:
             return
         elif final == "m":
             self.styles.add(numbers)
+        elif final == "t":
+            self._title(numbers.partition(";")[0])
         elif final in "Hf":
             row, column = (*values, 1)[:2]
             self._row = min(max(row, 1), self.rows) - 1
@@ -137,6 +144,20 @@ class Screen:
             self._clear()
         elif final == "K" and values[0] == 0:
             self._cells[self._row][self._column :] = [" "] * (self.columns - self._column)
+
+    def _obey(self, command: str) -> None:
+        self.commands.append(command)
+        number, _, rest = command.partition(";")
+        if number in ("0", "2"):
+            self.title = rest
+        elif number == "52":
+            self.copied.append(base64.b64decode(rest.partition(";")[2]).decode())
+
+    def _title(self, what: str) -> None:
+        if what == "22":
+            self._titles.append(self.title)
+        elif what == "23" and self._titles:
+            self.title = self._titles.pop()
 
     def _switch(self, modes: list[str], *, is_on: bool) -> None:
         for mode in modes:
@@ -191,11 +212,11 @@ class Terminal:
 
     @classmethod
     def workbench(
-        cls, store: Path, *, size: tuple[int, int] = (80, 24), environment: Mapping[str, str] | None = None,
+        cls, store: Path, *flags: str, size: tuple[int, int] = (80, 24), environment: Mapping[str, str] | None = None,
         answers: bool = False,
     ) -> Self:  # fmt: skip
         """Start the workbench on a store."""
-        arguments = [sys.executable, "-m", "workbench", "--store", str(store)]
+        arguments = [sys.executable, "-m", "workbench", "--store", str(store), *flags]
         return cls(arguments, size=size, environment=environment, answers=answers)
 
     def __enter__(self) -> Self:

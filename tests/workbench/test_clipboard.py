@@ -9,7 +9,7 @@ import pytest
 
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
-from tests.workbench.test_terminal import read_until, terminal  # noqa: F401 - a fixture
+from tests.workbench.terminals import Terminal
 from workbench import clipboard, copying
 from workbench.modals.choose import ChooseModal
 
@@ -93,19 +93,14 @@ async def test_without_a_run_the_next_key_is_named(app):
         await until(pilot, lambda: "press 2" in screen_text(app))
 
 
-def test_the_bytes_reach_the_terminal(store, terminal):  # noqa: F811
-    line, process = terminal
-    import os
-
+def test_the_bytes_reach_the_terminal(store):
     ours = fakes.recipe_of("quiet", "P")
     run = fakes.add_run(store, ours, fakes.whole(ours))
-    read_until(line, b"quiet")
-    os.write(line, b"y")
-    read_until(line, b"run id")
-    os.write(line, b"\r")
-    found = read_until(line, b"\x1b]52;c;")
-    found += read_until(line, b"\x07") if b"\x07" not in found.rpartition(b"\x1b]52")[2] else b""
-    assert run.id in decoded(found)
-    os.write(line, b"q")
-    read_until(line, b"\x1b[?1049l")
-    assert process.wait(timeout=30) == 0
+    with Terminal.workbench(store.folder, environment={"TMUX": "", "STY": ""}) as terminal:
+        terminal.until("quiet")
+        terminal.press("y")
+        terminal.until("run id")
+        terminal.press("enter")
+        terminal.until(lambda: terminal.screen.copied == [run.id])
+        terminal.press("q")
+        assert terminal.end() == 0

@@ -1,14 +1,13 @@
 """An error of the workbench's own is told, written down and survived; a crash leaves the terminal as it was."""
 
-import os
+import sys
 
 import pytest
 from textual import work
 
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
-from tests.workbench.test_notifications import start_in
-from tests.workbench.test_terminal import read_until
+from tests.workbench.terminals import Terminal
 from workbench import failures
 from workbench.app import Workbench
 from workbench.modals.confirm import ConfirmModal
@@ -129,21 +128,16 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_crash_is_one_sentence_and_the_terminal_is_as_before(store, state, tmp_path):
-    line, process = start_in("--store", str(store.folder), "--theme", "dark", program=["-c", crash])
-    try:
-        found = read_until(line, b"Runs go on.")
-        assert b"\x1b[?1049l" in found
-        after = found.rpartition(b"\x1b[?1049l")[2]
-        assert b"Traceback" not in after
-        assert b"the workbench failed (RuntimeError: drawing failed); the traceback is in" in after.replace(
-            b"\r\n", b" "
-        )
-        assert process.wait(timeout=30) == 1
-    finally:
-        process.kill()
-        process.wait()
-        os.close(line)
+def test_a_crash_is_one_sentence_and_the_terminal_is_as_before(store, state):
+    words = [sys.executable, "-c", crash, "--store", str(store.folder), "--theme", "dark"]
+    # Wide, as the screen of these tests does not wrap.
+    with Terminal(words, size=(200, 24)) as terminal:
+        assert terminal.end() == 1
+        assert terminal.is_restored()
+        told = " ".join(terminal.screen.text.split())
+        assert "the workbench failed (RuntimeError: drawing failed); the traceback is in" in told
+        assert told.endswith("Runs go on.")
+        assert "Traceback" not in told
     assert "drawing failed" in (state / "workbench.log").read_text()
 
 

@@ -1,13 +1,10 @@
 """A run that ends is told: in the title, by the bell, in a corner; and leaving says what goes on."""
 
-import os
-import subprocess
-
 import pytest
 
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
-from tests.workbench.test_terminal import read_until
+from tests.workbench.terminals import Terminal
 from workbench import attention
 from workbench.attention import Attention
 from workbench.settings import Settings
@@ -113,38 +110,15 @@ def test_the_shell_is_told_which_runs_go_on():
     assert many.startswith("7 runs go on: 0, 1, 2, 3, 4 and 2 more. ")
 
 
-def start_in(*words, environment=(), program=("-m", "workbench")):
-    """Start the whole program on a pseudo-terminal."""
-    import fcntl
-    import pty
-    import struct
-    import sys
-    import termios
-
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, *program, *words], stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True, env=os.environ | {"TERM": "xterm-256color"} | dict(environment),
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
-    os.close(theirs)
-    return ours, process
-
-
 def test_q_leaves_at_once_with_the_title_given_back_and_the_runs_named(store, tmp_path):
     homes = {"PQD_WORKBENCH_STATE": str(tmp_path / "state"), "PQD_WORKBENCH_CONFIG": str(tmp_path / "config")}
     with fakes.running(store, fakes.recipe_of("survivor", "P"), []) as run:
-        line, process = start_in("--store", str(store.folder), "--theme", "dark", environment=homes)
-        try:
-            found = read_until(line, b"1 running \xc2\xb7 pqd-workbench\x07")
-            assert b"\x1b]11;?" not in found
-            os.write(line, b"q")
-            found = read_until(line, b"1 run goes on: survivor.")
-            assert b"\x1b[23;2t" in found
-            assert process.wait(timeout=30) == 0
-        finally:
-            process.kill()
-            process.wait()
-            os.close(line)
+        with Terminal.workbench(store.folder, "--theme", "dark", environment=homes) as terminal:
+            terminal.until(lambda: terminal.screen.title == "1 running · pqd-workbench")
+            # A theme that is named needs no question after the background.
+            assert "11;?" not in terminal.screen.commands
+            terminal.press("q")
+            assert terminal.end() == 0
+            assert "1 run goes on: survivor." in terminal.screen.text
+            assert terminal.screen.title == ""
         assert fakes.is_locked(run)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.conftest import screen_text, until
-from tests.workbench.test_notifications import start_in
-from tests.workbench.test_terminal import read_until
+from tests.workbench.terminals import Terminal
 from workbench import config_file, settings, start
 from workbench.app import Workbench
 from workbench.memory import Memory, path_of
@@ -155,15 +154,9 @@ def test_the_flags_of_the_app_hold_and_a_forgotten_view_begins_as_at_first(file,
     memory.put("mode", "compose")
     memory.write()
     flags = ("--read-only", "--low-bandwidth", "--theme", "light", "--reset-view")
-    line, process = start_in("--store", str(store.folder), *flags)
-    try:
-        found = read_until(line, b"No runs yet")
-        assert b"read-only" in found
+    with Terminal.workbench(store.folder, *flags) as terminal:
+        terminal.until("No runs yet")
+        assert "read-only" in terminal.screen.lines[0]
         assert not left.exists()
-        os.write(line, b"q")
-        read_until(line, b"\x1b[?1049l")
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(line)
+        terminal.press("q")
+        assert terminal.end() == 0

@@ -18,8 +18,7 @@ from tests.workbench import fakes
 from tests.workbench.terminals import Terminal
 from workbench import screens
 
-not_yet = {"live", "frontier"}
-opened = [entry for name, entry in screens.found().items() if name not in not_yet]
+opened = list(screens.found().values())
 every_screen = pytest.mark.parametrize("entry", opened, ids=lambda entry: entry.name)
 hostile = (
     "[red]x[/ [@click=app.quit]a", "名前" * 20, "e\u0301" * 30, "שלום مرحبا", "y" * 300, "%s {0} \\x1b[2J $(reboot)",
@@ -51,7 +50,7 @@ def tour(terminal):
     """Open every screen, and the help, and come back."""
     for entry in (*opened, opened[0]):
         terminal.press(entry.key)
-        terminal.until("pqd-workbench")
+        terminal.until("pqd")
         terminal.settle()
     terminal.press("?")
     terminal.settle(0.1)
@@ -176,7 +175,7 @@ def test_a_storm_of_sizes_ends_in_the_right_picture(store, start, entry):
             terminal.read(0.02)
         terminal.until(lambda: entry.tab in terminal.screen.lines[0] and "help" in terminal.screen.lines[-1])
         terminal.settle(0.3)
-        assert terminal.screen.lines[0].lstrip().startswith("pqd-workbench")
+        assert terminal.screen.lines[0].lstrip().startswith("pqd")
         assert terminal.process.poll() is None
         terminal.press("escape")
         terminal.settle(0.2)
@@ -211,7 +210,7 @@ def test_hostile_names_are_shown_as_they_are_and_command_nothing(store, start, e
     assert "pwned" not in shown.title
     assert not {"J", "K"} & shown.sequences, shown.sequences
     assert "5" not in shown.modes
-    assert shown.lines[0].lstrip().startswith("pqd-workbench")
+    assert shown.lines[0].lstrip().startswith("pqd")
     assert len(RunStore(store.folder).runs()) == len(hostile) + 2
     terminal.press("1")
     terminal.settle(0.2)
@@ -256,7 +255,7 @@ def test_a_window_of_tmux_is_left_and_found_again(store, tmux):
         return tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
     def is_whole(shown):
-        return "pqd-workbench" in shown[0] and "live" in shown[-1] and any("quiet" in line for line in shown)
+        return "pqd" in shown[0] and "live" in shown[-1] and any("quiet" in line for line in shown)
 
     tmux("set-option", "-g", "status", "off")
     for columns, rows in ((80, 24), (80, 24)):

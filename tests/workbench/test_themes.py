@@ -12,7 +12,7 @@ from textual.color import Color
 
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
-from workbench import themes
+from workbench import background, themes
 from workbench.app import Workbench
 from workbench.memory import Memory
 from workbench.settings import Settings
@@ -132,7 +132,7 @@ def test_a_terminal_is_asked_for_its_background(reply, dark):
     line, terminal = pty.openpty()
     thread = threading.Thread(target=answer, args=(line, reply), daemon=True)
     thread.start()
-    assert themes.ask_terminal(terminal, 5.0) is dark
+    assert background.Question(terminal, 5.0).answer() is dark
     thread.join()
     os.close(line)
     os.close(terminal)
@@ -143,7 +143,7 @@ def test_a_terminal_that_says_nothing_costs_a_tenth_of_a_second_and_is_left_as_i
 
     line, terminal = pty.openpty()
     before = termios.tcgetattr(terminal)
-    assert themes.ask_terminal(terminal, themes.ASK_S) is None
+    assert background.Question(terminal, background.ASK_S).answer() is None
     assert termios.tcgetattr(terminal) == before
     os.close(line)
     os.close(terminal)
@@ -151,15 +151,27 @@ def test_a_terminal_that_says_nothing_costs_a_tenth_of_a_second_and_is_left_as_i
 
 def test_what_is_no_terminal_is_not_asked(tmp_path):
     with (tmp_path / "file").open("wb") as file:
-        assert themes.ask_terminal(file.fileno(), 5.0) is None
+        assert background.Question(file.fileno(), 5.0).answer() is None
     assert (tmp_path / "file").read_bytes() == b""
 
 
 @pytest.mark.parametrize(
     ("value", "name"), [("15;0", "calm"), ("0;15", "calm-light"), ("0;default;7", "calm-light"), ("", "calm")]
 )
-def test_where_the_terminal_does_not_answer_the_environment_does(value, name):
-    assert themes.resolve("auto", {"TERM": "dumb", "COLORFGBG": value}) == name
+def test_where_the_terminal_does_not_answer_the_environment_does(value, name, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLORFGBG", value)
+    assert themes.resolve("auto") == name
+
+
+def test_the_time_to_answer_counts_from_the_question_and_what_came_meanwhile_is_read():
+    line, terminal = pty.openpty()
+    question, silent = background.Question(terminal, 0.0), background.Question(None, 60.0)
+    os.write(line, b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;c")
+    assert question.answer() is False
+    assert silent.answer() is None
+    os.close(line)
+    os.close(terminal)
 
 
 def test_the_list_of_known_themes_names_those_of_the_settings_help():

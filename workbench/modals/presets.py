@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from pipeline import presets
 from workbench.modals.choose import Choice, ChooseModal
 from workbench.modals.confirm import ConfirmModal
+from workbench.widgets.draft import FIRST
 
 
 class PresetsModal(ChooseModal):
@@ -47,7 +48,8 @@ def choices(saved: Path) -> list[Choice]:
 
 def _found(saved: Path) -> list[tuple[str, Path]]:
     found = presets.presets(saved).items()
-    return sorted(found, key=lambda each: (each[1].parent != saved, each[0]))
+    # Whoever has none of their own is led to what needs no download.
+    return sorted(found, key=lambda each: (each[1].parent != saved, each[0] != FIRST, each[0]))
 
 
 def _choice(name: str, path: Path, badge: str) -> Choice:

@@ -11,6 +11,10 @@ from workbench.shelf import Shelf
 from workbench.widgets import palette
 
 NAME = " pqd-workbench  "
+SHORT_NAME = " pqd "
+"""What stands in front where a row has to hold the screens and how many runs go on."""
+ROOMY = 110
+"""Columns from which there is room for the whole name."""
 
 
 class TopBar(Widget):
@@ -39,14 +43,20 @@ class TopBar(Widget):
             self._going_on = running
             self.refresh()
 
+    @property
+    def _label(self) -> str:
+        # By the width alone: the screens stay where they are when a run begins.
+        return NAME if self.size.width >= ROOMY else SHORT_NAME
+
     def render(self) -> Text:
         """Draw the row."""
         # Reversed and bold: to be told apart where there are no colours.
         here = palette.style(self.app, "primary", bold=True, reverse=True)
-        text = Text(NAME, no_wrap=True, style="bold")
+        text = Text(self._label, no_wrap=True, style="bold")
         for screen in screens.found().values():
             text.append(f" {screen.key} {screen.tab} ", style=here if self._here == screen.name else "not bold")
             text.append(" ")
+        text.right_crop(1)
         host = platform.node().partition(".")[0][:16]
         running = f"{self._going_on} running" if self._going_on else ""
         locked = "read-only" if self._is_read_only else ""
@@ -61,7 +71,7 @@ class TopBar(Widget):
 
     def on_click(self, event: Click) -> None:
         """Open the screen whose word was clicked."""
-        start = len(NAME)
+        start = len(self._label)
         for name, screen in screens.found().items():
             end = start + len(f" {screen.key} {screen.tab} ")
             if start <= event.x < end:

@@ -28,6 +28,8 @@ def number(value: float | None, digits: int = 1, *, signed: bool = False) -> str
     """Write a number with fixed decimals, or a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "-"
+    # What rounds to zero has no sign of its own.
+    value = round(value, digits) + 0.0
     return f"{value:+.{digits}f}" if signed else f"{value:,.{digits}f}"
 
 
