@@ -89,7 +89,7 @@ _all = (
     _words("run", "run", "name of the recipe", lambda r: r.name, 0, "name"),
     _words("stages", "stages", "initials in order: ▸ at work, · waits, bare letters are done", lambda r: r.letters, 7,
            "stage", text=words.stage_marks),
-    _words("state", "state", "where the run is", lambda r: "unreadable" if r.problem else r.status.value, 16, "status",
+    _words("state", "state", "where the run is", lambda r: "unreadable" if r.problem else r.status.value, 17, "status",
            text=words.status_words),
     _number("top1", "top1 %", "percent of the test split, deployed", lambda r: r.top1, better="higher",
             aliases=("acc", "accuracy"), units=_percent),

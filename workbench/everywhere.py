@@ -28,8 +28,7 @@ class Everywhere(RunActions):
         """Take up the keys of the settings; those of dialogs and widgets follow as they open."""
         if self.settings.key_preset == "vim":
             self._bindings = BindingsMap.merge([self._bindings, BindingsMap(keys.VIM)])
-        if self.settings.keys:
-            self.set_keymap(keys.keymap(self.settings.keys))
+        self.set_keymap(keys.keymap(self.settings.keys, self.settings.key_preset))
 
     def on_ready(self) -> None:
         """Tell what was wrong with the settings, now that there is a place to tell it."""
@@ -48,7 +47,7 @@ class Everywhere(RunActions):
         if wrong:
             names = {name for name, _ in wrong}
             right = {name: chosen for name, chosen in self.settings.keys.items() if name not in names}
-            self.set_keymap(keys.keymap(right))
+            self.set_keymap(keys.keymap(right, self.settings.key_preset))
         self.tell_problems([sentence for _, sentence in wrong])
 
     def tell_problems(self, more: list[str] | None = None) -> None:
@@ -227,11 +226,11 @@ class Everywhere(RunActions):
         before, self._pressed_s = self._pressed_s, now
         if now - before <= TWICE_S:
             self._pressed_s = float("-inf")
-            await self._first_of("scroll_top", "first", "scroll_home")
+            await self._first_of("first", "scroll_top", "scroll_home")
 
     async def action_end(self) -> None:
         """Go to the last line."""
-        await self._first_of("scroll_bottom", "last", "scroll_end")
+        await self._first_of("last", "scroll_bottom", "scroll_end")
 
     async def _first_of(self, *actions: str) -> None:
         widget = self.focused or self.screen

@@ -168,7 +168,15 @@ class Host(Enduring, App[None]):
     def watch_launched(self, run_id: str) -> None:
         """Look at a run that was just launched."""
         self._launched = run_id
+        self._show_launched()
         self.feed.look()
+
+    def _show_launched(self) -> None:
+        """Go to the run that was launched last as soon as the feed has seen it, which may be before or after."""
+        if self._launched is not None and self.shelf.row(self._launched):
+            self.select(self._launched)
+            self._launched = None
+            self.switch_mode("live")
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Show one sentence in a corner."""
@@ -190,9 +198,7 @@ class Host(Enduring, App[None]):
         """Take up what the feed saw."""
         self._attention.take(message.rows)
         self.shelf.take(message.rows, is_complete=message.is_complete)
-        if self._launched is not None and self.shelf.row(self._launched):
-            self.shelf.selected, self._launched = self._launched, None
-            self.switch_mode("live")
+        self._show_launched()
         if message.is_complete and not message.rows:
             self._welcome()
         self.shelf_changed.publish(None)

@@ -21,6 +21,8 @@ VIM: tuple[Binding, ...] = (
     Binding("G,shift+g", "end", "end", show=False, id="vim-end", key_display="G", tooltip="The last line"),
 )
 """Keys of the preset ``vim``; a screen's own keys win over them."""
+VIM_INSTEAD = {"group": "b", "live-log": "L"}
+"""Other keys, by id, for what would keep ``g g`` from the preset ``vim``."""
 
 named = {
     "up", "down", "left", "right", "enter", "escape", "space", "tab", "home", "end", "pageup", "pagedown", "insert",
@@ -114,9 +116,10 @@ def split(keys: str) -> list[str]:
     return [key.strip() for key in keys.split(",") if key.strip()]
 
 
-def keymap(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Give what Textual takes: only the keys that a terminal can send."""
-    good = {name: [key for key in split(keys) if not _refused(key)] for name, keys in chosen.items()}
+def keymap(chosen: Mapping[str, str], preset: str = "default") -> dict[str, str]:
+    """Give what Textual takes: only the keys that a terminal can send, those of the preset among them."""
+    wanted = (VIM_INSTEAD if preset == "vim" else {}) | dict(chosen)
+    good = {name: [key for key in split(keys) if not _refused(key)] for name, keys in wanted.items()}
     return {name: ",".join(normal(key) for key in keys) for name, keys in good.items() if keys}
 
 
@@ -131,7 +134,7 @@ def normal(key: str) -> str:
 
 def _refused(key: str) -> str:
     """Say why a key cannot be used; empty when it can."""
-    from textual.keys import key_to_character
+    from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
 
     *modifiers, last = key.split("+") if len(key) > 1 else [key]
     if not key:
@@ -142,7 +145,9 @@ def _refused(key: str) -> str:
         if "ctrl" in modifiers and last.lower() in taken:
             return f"is taken by terminals for {taken[last.lower()]}"
         return ""
-    if last.lower() in named or re.fullmatch(r"f([1-9]|10)", last.lower()) or key_to_character(last):
+    if last.lower() in named or re.fullmatch(r"f([1-9]|10)", last.lower()):
+        return ""
+    if last in KEY_NAME_REPLACEMENTS.values() or key_to_character(last):
         return ""
     return "is no key; a letter, a digit, f1 to f10, up, down, left, right, enter, space or tab is, and ctrl or shift+"
 
@@ -151,13 +156,13 @@ def _clashes(
     chosen: Mapping[str, str], everything: Mapping[str, list[Known]], preset: str
 ) -> Iterator[tuple[str, str]]:
     """Find keys that a choice gives to two things of one place, or of one place and of everywhere."""
-    new = keymap(chosen)
+    new = keymap(chosen, preset)
 
     def keys_of(entry: Known) -> set[str]:
         return {normal(key) for key in split(new.get(entry.id, "")) or entry.keys}
 
     told = set()
-    for name in new:
+    for name in new.keys() & chosen.keys():
         for mine in everything.get(name, []):
             for other in (each for entries in everything.values() for each in entries):
                 if other.id == name or (other.id.startswith("vim-") and preset != "vim"):

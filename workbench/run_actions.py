@@ -5,6 +5,7 @@ A screen binds a key to ``app.<action>``; the command palette finds the same act
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 from textual import work
@@ -14,13 +15,15 @@ from textual.dom import DOMNode
 from pipeline.errors import PipelineError
 from pipeline.events import StopWhen
 from pipeline.recipe import Recipe
-from pipeline.runs import process
+from pipeline.runs import process, queue
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.rows import Row
 from pipeline.runs.store import Run
 from workbench.host import Host
 
-CHANGING = frozenset({"stop", "delete", "undo", "resume", "pin", "tags", "note", "launch"})
+CHANGING = frozenset(
+    {"stop", "delete", "undo", "resume", "pin", "tags", "note", "launch", "queue_up", "queue_down", "start_now"}
+)
 """Actions that change the store: refused where it may only be read (``Settings.read_only``)."""
 
 
@@ -34,8 +37,9 @@ class RunActions(Host):
         """Perform an action, unless it would change a store that may only be read."""
         name = parse(action)[1] if isinstance(action, str) else action[1]
         if name in CHANGING and self.settings.read_only:
+            what = name.replace("_", " ")
             self.say(
-                f"This workbench only reads: nothing in the store is changed, so there is no {name}.", is_error=True
+                f"This workbench only reads: nothing in the store is changed, so there is no {what}.", is_error=True
             )
             return True
         return await super().run_action(action, default_namespace, namespaces)
@@ -130,13 +134,43 @@ class RunActions(Host):
             self.say("Only a run that goes on can be stopped.", is_error=True)
             return
 
-        def stop(when: StopWhen | None) -> None:
-            if when is not None:
+        def stop(when: StopWhen | Literal["never"] | None) -> None:
+            if when == "never":
+                pending = [row for row in rows if row.stopping is not None]
+                self._on_each(pending, process.withdraw_stop, lambda done: self.say(f"{_named(done)} will not stop."))
+            elif when is not None:
                 last = {"now": "its next step", "epoch": "the end of its epoch", "stage": "the end of its stage"}[when]
                 tell = lambda done: self.say(f"{_named(done)} will stop at {last}.")  # noqa: E731
                 self._on_each(rows, lambda run: process.stop(run, when=when), tell)
 
         self.push_screen(StopModal(rows), stop)
+
+    def action_queue_up(self) -> None:
+        """Let the chosen runs that wait begin one place earlier; their own order stays."""
+        rows = self._waiting("moved")
+        self._move([row for least, row in enumerate(rows, start=1) if (row.queued_at or 0) > least], -1)
+
+    def action_queue_down(self) -> None:
+        """Let the chosen runs that wait begin one place later; their own order stays."""
+        rows = self._waiting("moved")
+        last = sum(row.queued_at is not None for row in (self.shelf.rows or {}).values())
+        self._move([row for after, row in enumerate(reversed(rows)) if (row.queued_at or 0) < last - after], 1)
+
+    def action_start_now(self) -> None:
+        """Let the chosen runs that wait begin, whatever goes on."""
+        if rows := self._waiting("started"):
+            self._on_each(rows, queue.start_now, lambda done: self.say(f"{_named(done)} begins now."))
+
+    def _waiting(self, what: str) -> list[Row]:
+        """List the chosen runs that wait, the next one first; says so when there is none."""
+        rows = [row for row in self.shelf.chosen if row.queued_at is not None]
+        if not rows:
+            self.say(f"Only a run that waits in the queue can be {what}.", is_error=True)
+        return sorted(rows, key=lambda row: row.queued_at or 0)
+
+    def _move(self, rows: Sequence[Row], by: int) -> None:
+        if rows:
+            self._on_each(rows, lambda run: queue.move(run, by), lambda _: None)
 
     def action_delete(self) -> None:
         """Ask, then put the chosen runs into the trash."""

@@ -95,7 +95,12 @@ class Index:
             self._shown = self._sorted()
 
     def _sorted(self) -> tuple[Row, ...]:
-        return tuple(self._rows[run_id] for run_id in sorted(self._rows, reverse=True))
+        rows = [self._rows[run_id] for run_id in sorted(self._rows, reverse=True)]
+        waiting = sorted((row.queued_at, row.id) for row in rows if row.queued_at is not None)
+        places = {run_id: place for place, (_, run_id) in enumerate(waiting, start=1)}
+        return tuple(
+            msgspec.structs.replace(row, queued_at=places[row.id]) if row.id in places else row for row in rows
+        )
 
     def _must_list(self) -> bool:
         try:

@@ -60,7 +60,7 @@ class Row(Struct, frozen=True, kw_only=True):
     stopping: StopWhen | None = None
     """When the run ends that a person asked to stop: ``now``, after the ``epoch`` or the ``stage`` at work."""
     queued_at: int | None = None
-    """Place in the queue, the smallest first; None where the run does not wait for its turn."""
+    """Place in the queue, 1 for the run that begins next; None where the run does not wait for its turn."""
     failure: str = ""
     """Why it failed, in one sentence."""
     note_count: int = 0

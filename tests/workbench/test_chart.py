@@ -10,8 +10,9 @@ from textual.geometry import Region
 from tests.workbench.conftest import until
 from workbench.themes import calm
 from workbench.widgets.canvas import Canvas
-from workbench.widgets.chart import Chart, Picture, Series, log_ticks, nice_limits
+from workbench.widgets.chart import Chart, Picture, Series
 from workbench.widgets.rows import difference
+from workbench.widgets.ticks import log_ticks, nice_limits
 
 
 class Bench(App[None]):

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.runs.store import RunStore
 from tests.pipeline.exports import recorded
-from tests.workbench.commands import call, refusal
+from tests.workbench.commands import call, on_terminal, refusal
 
 
 @pytest.fixture
@@ -43,6 +45,29 @@ def test_figures_are_written_and_the_same_each_time(store, tmp_path):
     runs = list(csv.DictReader(io.StringIO((tmp_path / "one.csv").read_text())))
     assert [run["run"] for run in runs if run["on_front"] == "True"] == ["small", "right"]
     assert "is there already" in refusal("frontier", "--out", tmp_path / "one.svg", "--store", store.folder, code=6)
+
+
+def test_a_terminal_shows_a_plot_with_the_front_apart(store):
+    code, written = on_terminal("frontier", "--store", store.folder)
+    assert code == 0
+    assert "@@ front" in written
+    assert "oo beaten by another" in written
+    assert "MiB, log" in written
+    assert "┌" not in call("frontier", "--store", store.folder).stdout.partition("latency:")[2]
+    one = on_terminal("frontier", "small", "--store", store.folder, "--y", "seed")
+    assert one[0] == 0
+
+
+def test_a_figure_is_written_without_the_app_s_toolkit(store, tmp_path):
+    code = (
+        "import sys\nfor name in ('textual', 'plotext'): sys.modules[name] = None\n"
+        "from workbench.__main__ import main\n"
+        f"sys.argv[1:] = ['frontier', '--out', {str(tmp_path / 'a.txt')!r}, '--out', {str(tmp_path / 'a.svg')!r},"
+        f" '--store', {str(store.folder)!r}]\nsys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.txt").exists()
 
 
 def test_compare_prints_differences_and_all_on_request(store):

@@ -8,7 +8,7 @@ from textual.widgets import Input, OptionList
 from tests.pipeline.exports import recorded
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
-from workbench import exporting
+from workbench import clipboard, exporting
 from workbench.modals.confirm import ConfirmModal
 from workbench.modals.export import ExportModal
 from workbench.modals.exporting import ExportingModal
@@ -63,24 +63,22 @@ async def test_the_dialog_shows_runs_formats_sizes_and_where_they_go(app, store,
 
 
 @sizes
-async def test_a_run_is_exported_and_every_file_says_what_it_answered(app, store, tmp_path, size, monkeypatch):
+async def test_a_run_is_exported_and_every_file_says_what_it_answered(app, store, tmp_path, size):
     run = recorded.finished(store)
-    copied = []
     async with app.run_test(size=size, notifications=True) as pilot:
-        monkeypatch.setattr(app, "copy_to_clipboard", copied.append)
         await opened(app, pilot)
         await pilot.press("enter")
         modal = await ended(app, pilot)
         folder = tmp_path / "exports" / run.id
-        shown = screen_text(app)
         assert modal.written == [folder]
-        assert "opened again: 32 of 32 predictions equal" in shown
+        await until(pilot, lambda: "opened again: 32 of 32 predictions equal" in screen_text(app))
+        shown = screen_text(app)
         assert "ok model.onnx" in shown
         checksum = next(line for line in (folder / "SHA256SUMS").read_text().splitlines() if "model.onnx" in line)
         assert f"sha256 {checksum[:12]}" in shown
         assert "1 exported, 0 not" in shown
         await pilot.press("c")
-        await until(pilot, lambda: copied == [str(folder)])
+        await until(pilot, lambda: clipboard.path().read_text() == str(folder))
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.screen_stack[0])
 

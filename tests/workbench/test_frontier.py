@@ -9,8 +9,8 @@ from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
 from workbench.screens.frontier import FrontierScreen
 from workbench.widgets import raster
-from workbench.widgets.chart import linear_ticks, log_ticks, nice_limits
 from workbench.widgets.scatter_chart import ScatterChart
+from workbench.widgets.ticks import linear_ticks, log_ticks, nice_limits
 
 
 def add(store, name, top1, size_bytes, ms=1.2, **more):

@@ -40,13 +40,13 @@ def test_no_key_is_one_that_terminals_keep_for_themselves():
 
 async def test_other_keys_work_and_the_footer_and_the_help_show_them(store, saved):
     add_runs(store, 1)
-    app = app_with(store, saved, keys={"stop": "f8, ctrl+t", "help": "H"})
+    app = app_with(store, saved, keys={"stop": "f8, ctrl+t", "help": "Z"})
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(pilot, lambda: "f8" in screen_text(app).lower())
         await pilot.press("s")
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "Only a run that goes on" in screen_text(app))
-        await pilot.press("H")
+        await pilot.press("Z")
         await until(pilot, lambda: isinstance(app.screen, HelpModal))
         assert "F8" in screen_text(app) or "f8" in screen_text(app)
 
@@ -59,7 +59,7 @@ async def test_other_keys_work_and_the_footer_and_the_help_show_them(store, save
         ({"stop": "alt+x"}, "'alt+x' cannot be told apart by every terminal"),
         ({"stop": "f13"}, "'f13' is no key"),
         ({"stop": " , "}, "names no key"),
-        ({"stop": "e"}, "keys.stop: 'e' also means export in RunsScreen"),
+        ({"stop": "e"}, "keys.stop: 'e' also means export in LiveScreen"),
         ({"stop": "q"}, "keys.stop: 'q' also means quit everywhere"),
         ({"stop": "x", "delete": "x"}, "'x' also means"),
     ],
@@ -100,6 +100,32 @@ async def test_the_preset_vim_moves_by_letters_and_gg_needs_two(store, saved):
         assert app.shelf.selected != first
         await app.action_top()
         await until(pilot, lambda: app.shelf.selected == first)
+
+
+async def test_the_preset_vim_leaves_g_to_gg_on_screens_that_use_it_otherwise(store, saved):
+    add_runs(store, 3)
+    app = app_with(store, saved, key_preset="vim")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.shelf.rows and len(app.shelf.rows) == 3 and app.focused)
+        await pilot.press("G")
+        await until(pilot, lambda: app.shelf.selected == app.shelf.visible[-1].id)
+        await pilot.press("g", "g")
+        await until(pilot, lambda: app.shelf.selected == app.shelf.visible[0].id)
+        assert app.shelf.grouping == ""
+        await pilot.press("b")
+        await until(pilot, lambda: app.shelf.grouping == "backbone")
+        await pilot.press("3", "g")
+        await pilot.pause()
+        assert not app.screen.has_class("-log")
+        await pilot.press("L")
+        await until(pilot, lambda: app.screen.has_class("-log"))
+
+
+def test_a_chosen_key_is_checked_against_those_of_the_preset():
+    assert keys.problems({"columns": "b"}) == []
+    ((name, sentence),) = keys.problems({"columns": "b"}, "vim")
+    assert name == "columns"
+    assert "'b' also means group in RunsScreen" in sentence
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])

@@ -275,14 +275,14 @@ async def test_what_one_saw_is_there_again_in_the_next_session(store, saved, tmp
 # -- stop, delete, resume
 
 
-@pytest.mark.parametrize(("key", "when"), [("n", "now"), ("e", "epoch"), ("a", "stage"), ("escape", None)])
-async def test_a_stop_asks_when_and_letting_it_run_is_the_default(app, store, key, when):
+@pytest.mark.parametrize(("key", "when"), [("n", "now"), ("enter", "epoch"), ("a", "stage"), ("escape", None)])
+async def test_a_stop_asks_when_and_keeping_the_work_is_the_default(app, store, key, when):
     with fakes.running(store, fakes.recipe_of("alive", "P"), []) as alive:
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await listed(app, pilot, 1)
             await pilot.press("s")
             await until(pilot, lambda: isinstance(app.screen, StopModal) and app.focused is not None)
-            assert app.focused.id == "none"
+            assert app.focused.id == "way-epoch"
             await pilot.press(key)
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
             await until(pilot, lambda: when is None or "alive will stop at" in screen_text(app))

@@ -96,19 +96,31 @@ def _write(scenes: dict[str, Scene], names: list[str]) -> None:
 
 
 def _plot(made: Scene) -> None:
-    """Draw on a terminal what the app draws."""
-    import shutil
+    """Draw the runs over the axes, the front apart from the rest."""
+    import plotext
 
-    from workbench.settings import Settings
     from workbench.widgets import raster
 
-    marker = Settings.from_environment().marker
-    width = min(120, shutil.get_terminal_size().columns)
-    output.say(f"{made.y.title} over {made.x.title}")
-    output.say(raster.draw(made, raster.Look(has_bars=False, marker=marker), width, 20).text)
-    for line in raster.legend(made, marker)[:2]:
-        output.say(line)
-    output.say("")
+    axes = raster.frame(made, x_most=8, y_most=6)
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(None, 20)
+    rest = [point for point in made.points if point.row.id not in made.front]
+    others = "beaten by another" if made.has_front else "run"
+    # What is drawn later covers what is drawn earlier.
+    for label, marker, points in (
+        (others, "o", rest), ("baseline", "x", made.baselines), ("front", "@", made.front_points()),
+    ):  # fmt: skip
+        if points:
+            xs = [made.x.place(point.x) for point in points]
+            plotext.scatter(xs, [made.y.place(point.y) for point in points], marker=marker, label=label)
+    plotext.xlim(*axes.x_limits)
+    plotext.ylim(*axes.y_limits)
+    plotext.xticks(*zip(*axes.x_ticks, strict=True))
+    plotext.yticks(*zip(*axes.y_ticks, strict=True))
+    plotext.xlabel(made.x.title)
+    plotext.ylabel(made.y.title)
+    output.say(plotext.uncolorize(plotext.build()))
 
 
 def _print(title: str, made: Scene) -> None:

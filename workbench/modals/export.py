@@ -112,7 +112,7 @@ class ExportModal(Modal[None]):
         """Build the dialog."""
         memory = self.workbench.memory
         folder = memory.get("export.folder", "") or str(self._folder)
-        template = memory.get("export.name", "") or getattr(self.workbench.settings, "export_name", naming.DEFAULT)
+        template = memory.get("export.name", "") or self.workbench.settings.export_name
         left_out = memory.get("export.left_out", [""])
         self.chosen = {name for name in self._formats if not self._missing[name] and name not in left_out}
         with VerticalScroll(classes="dialog", can_focus=False) as dialog:

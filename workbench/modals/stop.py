@@ -1,7 +1,7 @@
-"""When is a run to stop: now, after its epoch, or after its stage?"""
+"""When is a run to stop: after its epoch, after its stage, or now? And is a stop to be withdrawn?"""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,23 +16,26 @@ from workbench.modals.base import Modal
 from workbench.widgets import words
 
 _ways: dict[StopWhen, str] = {
-    "now": "n  now, at the next step",
-    "epoch": "e  after this epoch",
+    "epoch": "e  after this epoch: what it learnt is kept",
     "stage": "a  after this stage, which is then reused by later runs",
+    "now": "n  now, at the next step",
 }
+Way = StopWhen | Literal["never"]
+"""When to stop; ``never`` withdraws what was asked before."""
 
 
-class StopModal(Modal[StopWhen]):
-    """Three ways to stop, or none; none is the default."""
+class StopModal(Modal[Way]):
+    """Three ways to stop, or none; the default keeps the work, or leaves a stop that is pending as it is."""
 
     DEFAULT_CSS = """
     StopModal Button { width: 100%; text-align: left; content-align: left middle; }
     StopModal #ways { height: auto; margin: 1 0 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "stop('now')", "now", id="stop-now", tooltip="Stop at the next step"),
         Binding("e", "stop('epoch')", "after epoch", id="stop-epoch", tooltip="Stop when this epoch has ended"),
         Binding("a", "stop('stage')", "after stage", id="stop-stage", tooltip="Stop when this stage has ended"),
+        Binding("n", "stop('now')", "now", id="stop-now", tooltip="Stop at the next step"),
+        Binding("g", "stop('never')", "go on", id="stop-never", tooltip="Withdraw the stop: the run goes on"),
         Binding("down,right", "app.focus_next", "next", id="next-way", show=False, tooltip="The next answer"),
         Binding(
             "up,left", "app.focus_previous", "previous", id="previous-way", show=False, tooltip="The answer before"
@@ -43,6 +46,7 @@ class StopModal(Modal[StopWhen]):
         """Ask about runs that go on."""
         super().__init__()
         self._rows = rows
+        self._is_pending = any(row.stopping is not None for row in rows)
 
     def compose(self) -> ComposeResult:
         """Build the dialog."""
@@ -55,17 +59,26 @@ class StopModal(Modal[StopWhen]):
             with Vertical(id="ways"):
                 for way, label in _ways.items():
                     yield Button(Content(label), id=f"way-{way}", compact=True)
-                yield Button("esc  let it run" if not many else "esc  let them run", id="none", compact=True)
+                if self._is_pending:
+                    yield Button("g  go on: withdraw the stop", id="way-never", compact=True)
+                    yield Button("esc  leave it at that", id="none", compact=True)
+                else:
+                    yield Button("esc  let it run" if not many else "esc  let them run", id="none", compact=True)
 
     def on_mount(self) -> None:
-        """Stand on letting it run."""
-        self.query_one("#none").focus()
+        """Stand on what loses nothing."""
+        self.query_one("#none" if self._is_pending else "#way-epoch").focus()
 
     @on(Button.Pressed)
     def answer(self, event: Button.Pressed) -> None:
         """Take the answer of the pressed button."""
-        self.dismiss(next((way for way in _ways if event.button.id == f"way-{way}"), None))
+        ways: tuple[Way, ...] = (*_ways, "never")
+        self.dismiss(next((way for way in ways if event.button.id == f"way-{way}"), None))
 
-    def action_stop(self, way: StopWhen) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to withdraw only what is pending."""
+        return not (action == "stop" and parameters == ("never",) and not self._is_pending)
+
+    def action_stop(self, way: Way) -> None:
         """Take the answer of a key."""
         self.dismiss(way)

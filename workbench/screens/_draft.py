@@ -63,7 +63,6 @@ class DraftScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Show the draft."""
-        super().on_mount()
         self.call_after_refresh(self.show_all, 0)
 
     def show_shelf(self) -> None:

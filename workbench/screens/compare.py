@@ -18,7 +18,8 @@ from workbench.comparison import Line, Side
 from workbench.messages import Detail, Interest
 from workbench.screens._base import WorkbenchScreen
 from workbench.widgets import palette, words
-from workbench.widgets.chart import Chart, Picture, Series, linear_ticks, nice_limits
+from workbench.widgets.chart import Chart, Picture, Series
+from workbench.widgets.ticks import linear_ticks, nice_limits
 
 MOST = 8
 """Runs that are compared at most: more lines than that do not fit a chart."""
@@ -76,7 +77,6 @@ class CompareScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Begin with the differences against the first run."""
-        super().on_mount()
         self._is_all = self.workbench.memory.get("compare.all", False)
         self.set_class(not self.workbench.memory.get("compare.curves", True), "-flat")
         self._reference: str | None = None

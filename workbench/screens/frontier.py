@@ -60,7 +60,7 @@ class FrontierScreen(WorkbenchScreen):
         Binding("b", "bars", "bars", id="bars", show=False, tooltip="Intervals: 95 % of top1, p90 of the latency"),
         Binding("i", "iso", "worth", id="iso", show=False, tooltip="Line of equal worth through the selected run"),
         Binding("v", "pane", "pane", id="pane", show=False, tooltip="Hide the pane, or show it"),
-        Binding("f", "group", "data", id="group", show=False, tooltip="Other data, or one backbone of several"),
+        Binding("f", "group", "data", id="other-data", show=False, tooltip="Other data, or one backbone of several"),
         Binding("slash", "filter", "filter", id="filter", key_display="/", tooltip="Show the runs that pass a filter"),
         Binding("space", "app.mark", "mark", id="mark", tooltip="Mark for compare and export, or take the mark away"),
         Binding("c", "compare", "compare", id="compare", tooltip="Set the marked runs side by side"),
@@ -80,7 +80,6 @@ class FrontierScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Take up the axes of last time."""
-        super().on_mount()
         memory = self.workbench.memory
         self._axes = {
             name: scatter.axis(self._known(memory.get(f"frontier.{name}", default), default))

@@ -60,6 +60,9 @@ class RunsScreen(WorkbenchScreen):
         _more("r", "app.resume", "resume", "resume", "Launch this recipe again; reuses what was trained"),
         _more("d", "app.delete", "delete", "delete", "Put the marked runs into the trash (asks)"),
         _more("u", "app.undo", "undo", "undo", "Bring back what was deleted last"),
+        _more("K,shift+k", "app.queue_up", "queue up", "queue-up", "Let the waiting run begin one place earlier"),
+        _more("J,shift+j", "app.queue_down", "queue down", "queue-down", "Let the waiting run begin one place later"),
+        _more("S,shift+s", "app.start_now", "start now", "start-now", "Let the waiting run begin, whatever goes on"),
         _more("i", "app.about", "about", "about", "Everything about this run"),
         _more("o", "order", "order", "order", "Sort by the next column, in the end by age"),
         _more("O,shift+o", "reverse", "reverse", "reverse", "Turn the order round"),
@@ -94,7 +97,6 @@ class RunsScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Keep the time that is left up to date."""
-        super().on_mount()
         self._shown: tuple[object, ...] = ()
         self._last_mark: str | None = None
         self.set_interval(1.0, self._show_detail)

@@ -13,7 +13,8 @@ from msgspec import Struct
 from pipeline.runs.state import StageState
 from workbench.messages import Curves, Detail
 from workbench.widgets import words
-from workbench.widgets.chart import Picture, Series, linear_ticks, log_ticks, nice_limits
+from workbench.widgets.chart import Picture, Series
+from workbench.widgets.ticks import linear_ticks, log_ticks, nice_limits
 
 AxisName = Literal["epochs", "steps", "time"]
 axis_names: tuple[AxisName, ...] = ("epochs", "steps", "time")

@@ -2,6 +2,7 @@
 
 from rich.text import Text
 
+from pipeline.runs import wording
 from pipeline.runs.rows import Row, Step
 from pipeline.runs.state import Status
 from pipeline.runs.wording import SIGNIFICANT
@@ -119,9 +120,10 @@ def outcome(row: Row, now_s: float) -> Text:
 
 
 def running_words(row: Row, now_s: float) -> str:
-    """Say how long a run still takes and how fast it goes."""
+    """Say how long a run still takes and how fast it goes, or when it ends early."""
+    ending = f"{wording.stopping(row.stopping)}; " if row.stopping is not None else ""
     if row.index is None or row.activity:
-        return row.activity or ("waiting for its process" if not row.steps else "between two stages")
+        return ending + (row.activity or ("waiting for its process" if not row.steps else "between two stages"))
     left = words.duration(left_s(row.stage_ends_s, now_s))
     parts = [
         f"{words.step_words(row.steps[row.index])}, {left} left",
@@ -131,7 +133,7 @@ def running_words(row: Row, now_s: float) -> str:
         parts.append(f"{words.number(row.images_per_s, 0)} images/s")
     if row.device:
         parts.append(row.device)
-    return ", ".join(parts)
+    return ending + ", ".join(parts)
 
 
 def remarks(row: Row, first_note: str) -> Text:

@@ -30,12 +30,6 @@ def color(app: App[object], name: str) -> Color:
     return grey if ground.ansi is not None else ground.blend(foreground, blends[name])
 
 
-def plot_color(app: App[object], name: str) -> tuple[int, int, int] | str:
-    """Give the same for plotext; ``default`` where the terminal's own is meant."""
-    found = color(app, name)
-    return "default" if found.ansi == -1 else found.rgb
-
-
 def style(app: App[object], name: str, *, bold: bool = False, reverse: bool = False) -> Style:
     """Give a style for ``rich.text.Text`` in a colour of the theme; an empty name is the ordinary colour."""
     return Style(color=color(app, name).rich_color if name else None, bold=bold or None, reverse=reverse or None)

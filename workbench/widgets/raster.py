@@ -1,7 +1,6 @@
-"""A scene of the frontier in the cells of a terminal: the same on the screen, in a pipe and in a text file.
+"""A scene of the frontier in the cells of a terminal: the same on the screen and in a text file.
 
-Plots of curves go through plotext; here thousands of points share cells, labels stand among them and intervals have
-ends, which takes a few lines of our own and a few milliseconds.
+Thousands of points share cells, labels stand among them and intervals have ends.
 """
 
 import math
@@ -11,8 +10,8 @@ from msgspec import Struct
 
 from workbench.settings import Marker
 from workbench.widgets import scatter, words
-from workbench.widgets.chart import linear_ticks, log_ticks, nice_limits
 from workbench.widgets.scatter import Axis, Point, Rate, Scene
+from workbench.widgets.ticks import linear_ticks, log_ticks, nice_limits
 
 Ticks = tuple[tuple[float, str], ...]
 Pen = Callable[[int, int, str, str], None]

@@ -139,6 +139,9 @@ _sad = (Status.FAILED, Status.LOST, Status.STOPPED)
 def state_words(row: Row, width: int) -> str:
     """Say where a run is as far as there is room: at work with a bar, ended early with the place."""
     text = words.status_words(row)
+    if row.stopping is not None:
+        # The glyph says that it is at work, which the words say as well.
+        return text if cell_len(text) <= width else text.partition(" ")[2]
     if row.problem or row.index is None or row.index >= len(row.steps):
         return text
     step = row.steps[row.index]

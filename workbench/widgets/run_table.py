@@ -40,8 +40,8 @@ class RunTable(ScrollView, can_focus=True):
         Binding("up,k", "move(-1)", "up", id="up", show=False, tooltip="The run above"),
         Binding("pagedown", "page(1)", "page down", id="page-down", show=False, tooltip="A page further down"),
         Binding("pageup", "page(-1)", "page up", id="page-up", show=False, tooltip="A page further up"),
-        Binding("home", "go(0)", "first", id="top", show=False, tooltip="The first run"),
-        Binding("end,G,shift+g", "go(-1)", "last", id="bottom", show=False, tooltip="The last run"),
+        Binding("home", "first", "first", id="top", show=False, tooltip="The first run"),
+        Binding("end,G,shift+g", "last", "last", id="bottom", show=False, tooltip="The last run"),
         Binding("left", "fold", "close", id="fold", show=False, tooltip="Close this group"),
         Binding("right", "unfold", "open", id="unfold", show=False, tooltip="Open this group"),
     ]
@@ -156,9 +156,13 @@ class RunTable(ScrollView, can_focus=True):
         """Move the cursor by so many pages."""
         self._go(self._cursor + pages * max(1, self.size.height - 2))
 
-    def action_go(self, place: int) -> None:
-        """Move the cursor to a line; -1 is the last."""
-        self._go(place if place >= 0 else len(self._lines) - 1)
+    def action_first(self) -> None:
+        """Move the cursor to the first line."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """Move the cursor to the last line."""
+        self._go(len(self._lines) - 1)
 
     def action_open(self) -> None:
         """Open the run under the cursor; open or close the group."""

@@ -8,6 +8,7 @@ import math
 
 from rich.text import Text
 
+from pipeline.events import StopWhen
 from pipeline.runs.rows import Row, Step
 from pipeline.runs.state import Status
 from pipeline.runs.wording import MIB
@@ -70,15 +71,22 @@ def duration(seconds: float | None) -> str:
 
 
 def status_words(row: Row) -> str:
-    """Say in a few words where a run is: ``> prune 12/20``, ``ok finished``, ``!! lost``."""
+    """Say in a few words where a run is: ``> prune 12/20``, ``> stops after epoch``, ``.. waits (2)``, ``!! lost``."""
     if row.problem:
         return "?? unreadable"
     glyph, _ = marks[row.status]
+    if row.stopping is not None:
+        return f"{glyph} {_endings[row.stopping]}"
+    if row.queued_at is not None:
+        return f"{glyph} waits ({row.queued_at})"
     if row.status is not Status.RUNNING:
         return f"{glyph} {row.status.value}"
     if row.index is not None and row.index < len(row.steps) and not row.activity:
         return f"{glyph} {step_words(row.steps[row.index])}"
     return f"{glyph} {row.activity or 'working'}"
+
+
+_endings: dict[StopWhen, str] = {"now": "stops now", "epoch": "stops after epoch", "stage": "stops after stage"}
 
 
 def step_words(step: Step) -> str:
