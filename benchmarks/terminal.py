@@ -166,30 +166,22 @@ def keys(bench: Bench) -> None:
             press("page down", "page_down")
             press("end", "end")
             press("home", "home")
-        if sort := key_of("sort"):
-            press(f"sort ({sort})", *[sort] * bench.presses)
-        else:
-            notes.append("No key sorts the list: sorting was left out.")
-        if narrow := key_of("filter"):
-            terminal.press(narrow)
-            terminal.settle(0.3)
+        press("sort", *[key_of("order")] * bench.presses)
+        press("order round", *[key_of("reverse")] * bench.presses)
+        terminal.press(key_of("filter"))
+        for _ in range(max(1, bench.presses // 6)):
             press("filter letters", *"resnet", *["backspace"] * 6)
-        else:
-            notes.append("No key filters the list: filtering was left out.")
     all_times = [seconds for times in found.values() for seconds in times]
     result["key_to_paint_p95_ms_5000_runs"] = round(1e3 * p95(all_times), 1)
     rows = [[name, *spread(times), str(len(times))] for name, times in found.items()]
     show(f"key to paint, {RUNS:,} runs, 80x24", ["key", "median ms", "quartiles", "p95", "presses"], rows)
 
 
-def key_of(word: str) -> str | None:
-    """Find the key of the list whose binding is called so, as a terminal sends it; None where there is none."""
+def key_of(identity: str) -> str:
+    """Give the key of what the list does, by the id of its binding, as a terminal sends it."""
     screen = screens.found()["runs"].make()
-    for binding in screen._bindings.key_to_bindings.values():
-        for each in binding:
-            if (each.id or "").split("-")[-1] == word or (each.id or "").split("-")[0] == word:
-                return {"slash": "/"}.get(each.key, each.key) if len(each.key) == 1 or each.key == "slash" else None
-    return None
+    keys = [key for key, all_of in screen._bindings.key_to_bindings.items() for each in all_of if each.id == identity]
+    return {"slash": "/"}.get(keys[0], keys[0])
 
 
 def stream(bench: Bench) -> None:
@@ -200,8 +192,9 @@ def stream(bench: Bench) -> None:
         size, name = (columns, lines), f"{columns}x{lines}"
         with writing(bench) as (store, run_id):
             with bench.app(store, size) as terminal:
-                terminal.until("1 running")
+                terminal.until("> base")
                 terminal.press("3")
+                terminal.until("learning rate" if columns >= 110 else "loss")
                 ours, share = flow(terminal, bench.stream_s)
             count = "2" if columns < 110 else "4"
             with bench.other("plots", str(store), run_id, count, size=size) as terminal:
