@@ -182,7 +182,7 @@ class _Followed:
         if not has_curves:
             self._curves = None
         elif is_new:
-            self._curves = msgspec.structs.replace(thin(self._history), bad=dict(self._bad))
+            self._curves = msgspec.structs.replace(thin(self._history, self._curves), bad=dict(self._bad))
         return self.run.settle(self._state, alive=alive)
 
     def _count_bad(self, event: "AnyEvent") -> None:
@@ -227,15 +227,24 @@ def _size(run: Run) -> int:
         return 0
 
 
-def thin(history: History) -> Curves:
-    """Copy the curves of a history, so that another thread may keep them; what has grown long is thinned first."""
+def thin(history: History, before: Curves | None = None) -> Curves:
+    """Copy the curves of a history, so that another thread may keep them; what has grown long is thinned first.
+
+    Args:
+        history: what a run recorded, which only ever grows.
+        before: the last copy; curves that have not grown stay the same objects.
+    """
+    known = before.series if before is not None else {}
     for name, (xs, ys) in history.series.items():
         if len(xs) > 2 * MOST_POINTS:
             history.series[name] = thinned(xs, ys)
     if len(history.clock[0]) > 2 * MOST_POINTS:
         history.clock = thinned(*history.clock)
     return Curves(
-        series={name: (tuple(xs), tuple(ys)) for name, (xs, ys) in history.series.items()},
+        series={
+            name: known[name] if name in known and len(known[name][0]) == len(xs) else (tuple(xs), tuple(ys))
+            for name, (xs, ys) in history.series.items()
+        },
         borders=tuple(history.borders),
         clock=(tuple(history.clock[0]), tuple(history.clock[1])),
     )

@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         "braille"
     )
     """What curves are drawn with."""
-    poll_s: Annotated[Annotated[float, Meta(ge=0.02, le=60.0)], _help("seconds between two looks at the store")] = 0.25
+    poll_s: Annotated[Annotated[float, Meta(ge=0.02, le=60.0)], _help("seconds between two looks at the store")] = 0.5
     """Seconds between two looks at the store."""
     redraw_s: Annotated[Seconds, _help("least seconds between two drawings of the same curves")] = 0.5
     """Least seconds between two drawings of the same curves."""
