@@ -116,7 +116,7 @@ class Feed:
             return
         if self._log is None or self._log.run.id != interest.log:
             self._log = _Log(self._store.run(interest.log))
-        lines = self._log.look()
+        lines = self._log.look(redraw_s=self._settings.redraw_s)
         if lines:
             self._post(LogGrew(interest.log, lines, is_first=self._log.is_unread))
             self._log.is_unread = False
@@ -201,15 +201,20 @@ class _Log:
         """Nothing of it has been posted."""
         self._offset: int | None = None
         self._cut = b""
+        self._read_s = -math.inf
 
-    def look(self) -> tuple[str, ...]:
-        """Read on."""
+    def look(self, *, redraw_s: float) -> tuple[str, ...]:
+        """Read on, when the last lines are old enough: each time moves every line in sight."""
+        now = time.monotonic()
+        if now - self._read_s < redraw_s:
+            return ()
         try:
             size = self.run.log_path.stat().st_size
             if self._offset is None:
                 self._offset = max(0, size - LOG_BYTES)
             if size == self._offset:
                 return ()
+            self._read_s = now
             with self.run.log_path.open("rb") as log:
                 log.seek(self._offset)
                 content = self._cut + log.read(LOG_BYTES)
