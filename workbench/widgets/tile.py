@@ -85,7 +85,7 @@ class Tile(Vertical, can_focus=True):
         self._line.show(self._title())
 
     def _inputs(self) -> tuple[object, ...]:
-        """Gather all that decides what is drawn; curves that did not grow are the same objects, so comparing is quick."""
+        """Gather all that decides what is drawn; curves that did not grow are the same objects."""
         names, is_time = [name for name, _ in self.metric.lines], self._window.axis == "time"
         runs = [
             (
