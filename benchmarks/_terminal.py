@@ -1,7 +1,7 @@
 """What the benchmark of the terminal starts beside the workbench: an empty app, a plain plot, a run that goes on.
 
 python benchmarks/_terminal.py empty
-python benchmarks/_terminal.py plots STORE RUN HOW_MANY
+python benchmarks/_terminal.py plots STORE RUN HOW_MANY SECONDS
 python benchmarks/_terminal.py write STORE SECONDS
 """
 
@@ -26,8 +26,8 @@ def empty() -> None:
     Empty().run()
 
 
-def plots(store: str, run_id: str, count: int) -> None:
-    """The curves of a run in plain plots of textual-plotext, drawn again twice a second."""
+def plots(store: str, run_id: str, count: int, beat_s: float) -> None:
+    """The curves of a run in plain plots of textual-plotext, drawn again every so many seconds."""
     from textual.app import App, ComposeResult
     from textual.containers import Grid
     from textual_plotext import PlotextPlot
@@ -48,7 +48,7 @@ def plots(store: str, run_id: str, count: int) -> None:
 
         def on_mount(self) -> None:
             self.offset, self.history = 0, History()
-            self.set_interval(0.5, self.draw)
+            self.set_interval(beat_s, self.draw)
             self.draw()
 
         def draw(self) -> None:
@@ -102,6 +102,6 @@ if __name__ == "__main__":
     if what == "empty":
         empty()
     elif what == "plots":
-        plots(rest[0], rest[1], int(rest[2]))
+        plots(rest[0], rest[1], int(rest[2]), float(rest[3]))
     else:
         write(rest[0], float(rest[1]))

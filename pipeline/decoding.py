@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 import msgspec
-import tomli
 
 from pipeline.errors import RecipeError
 
@@ -36,6 +35,9 @@ def toml(text: str) -> dict[str, Any]:
     Raises:
         RecipeError: it is not TOML; says the line.
     """
+    # The app's first frame reads none.
+    import tomli
+
     try:
         return tomli.loads(text)
     except (ValueError, RecursionError) as error:

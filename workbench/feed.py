@@ -116,7 +116,7 @@ class Feed:
             return
         if self._log is None or self._log.run.id != interest.log:
             self._log = _Log(self._store.run(interest.log))
-        lines = self._log.look()
+        lines = self._log.look(redraw_s=self._settings.redraw_s)
         if lines:
             self._post(LogGrew(interest.log, lines, is_first=self._log.is_unread))
             self._log.is_unread = False
@@ -182,7 +182,7 @@ class _Followed:
         if not has_curves:
             self._curves = None
         elif is_new:
-            self._curves = msgspec.structs.replace(thin(self._history), bad=dict(self._bad))
+            self._curves = msgspec.structs.replace(thin(self._history, self._curves), bad=dict(self._bad))
         return self.run.settle(self._state, alive=alive)
 
     def _count_bad(self, event: "AnyEvent") -> None:
@@ -201,15 +201,20 @@ class _Log:
         """Nothing of it has been posted."""
         self._offset: int | None = None
         self._cut = b""
+        self._read_s = -math.inf
 
-    def look(self) -> tuple[str, ...]:
-        """Read on."""
+    def look(self, *, redraw_s: float) -> tuple[str, ...]:
+        """Read on, when the last lines are old enough: each time moves every line in sight."""
+        now = time.monotonic()
+        if now - self._read_s < redraw_s:
+            return ()
         try:
             size = self.run.log_path.stat().st_size
             if self._offset is None:
                 self._offset = max(0, size - LOG_BYTES)
             if size == self._offset:
                 return ()
+            self._read_s = now
             with self.run.log_path.open("rb") as log:
                 log.seek(self._offset)
                 content = self._cut + log.read(LOG_BYTES)
@@ -227,15 +232,24 @@ def _size(run: Run) -> int:
         return 0
 
 
-def thin(history: History) -> Curves:
-    """Copy the curves of a history, so that another thread may keep them; what has grown long is thinned first."""
+def thin(history: History, before: Curves | None = None) -> Curves:
+    """Copy the curves of a history, so that another thread may keep them; what has grown long is thinned first.
+
+    Args:
+        history: what a run recorded, which only ever grows.
+        before: the last copy; curves that have not grown stay the same objects.
+    """
+    known = before.series if before is not None else {}
     for name, (xs, ys) in history.series.items():
         if len(xs) > 2 * MOST_POINTS:
             history.series[name] = thinned(xs, ys)
     if len(history.clock[0]) > 2 * MOST_POINTS:
         history.clock = thinned(*history.clock)
     return Curves(
-        series={name: (tuple(xs), tuple(ys)) for name, (xs, ys) in history.series.items()},
+        series={
+            name: known[name] if name in known and len(known[name][0]) == len(xs) else (tuple(xs), tuple(ys))
+            for name, (xs, ys) in history.series.items()
+        },
         borders=tuple(history.borders),
         clock=(tuple(history.clock[0]), tuple(history.clock[1])),
     )

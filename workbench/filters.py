@@ -31,6 +31,8 @@ _operators: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
 }  # fmt: skip
 _searched = ("run", "stages", "state", "backbone", "dataset", "tag")
+_texts: dict[str, tuple[Row, str]] = {}
+"""By id: the row as it was when it was last searched, and its words."""
 _flags: dict[str, Term] = {"pinned": lambda row: row.pinned}
 _states = (*(status.value for status in Status), "unreadable")
 
@@ -116,8 +118,16 @@ def _plain(text: str) -> str:
 
 
 def _containing(word: str) -> Term:
-    values = [columns[key].value for key in _searched]
-    return lambda row: any(word in str(value(row)).casefold() for value in values)
+    return lambda row: word in _searched_text(row)
+
+
+def _searched_text(row: Row) -> str:
+    """Give what a bare word is looked for in; kept, since each letter of a filter asks it of every run."""
+    known = _texts.get(row.id)
+    if known is None or known[0] is not row:
+        found = "\n".join(str(columns[key].value(row)) for key in _searched).casefold()
+        known = _texts[row.id] = row, found
+    return known[1]
 
 
 def _number(column: Column, sign: str, text: str, word: str) -> Term:

@@ -112,7 +112,8 @@ class Shelf:
     def visible(self) -> list[Row]:
         """The runs that pass the filter, pinned ones first, in the chosen order; the same list until that changes."""
         if self._visible is None:
-            found = [row for row in (self.rows or {}).values() if self.filter.matches(row)]
+            matches = self.filter.matches
+            found = [row for row in (self.rows or {}).values() if matches(row)] if self.filter.text else self._all()
             if self.order:
                 value = columns[self.order].value
                 known = [(value(row), row) for row in found]
@@ -121,9 +122,13 @@ class Shelf:
                 found = [row for _, row in ranked] + [row for v, row in known if v is None or v == ""]
             elif self.is_reversed:
                 found.reverse()
-            found.sort(key=lambda row: not row.pinned)
+            if any(row.pinned for row in found):
+                found.sort(key=lambda row: not row.pinned)
             self._visible = found
         return self._visible
+
+    def _all(self) -> list[Row]:
+        return list((self.rows or {}).values())
 
     @property
     def groups(self) -> list[Group]:

@@ -29,8 +29,9 @@ class Canvas:
         self._marker = marker
         self._wide, self._high = DOTS[marker]
         self._bits: dict[tuple[int, int], int] = {}
-        self._letters: dict[tuple[int, int], str] = {}
-        self._colors: dict[tuple[int, int], str] = {}
+        """By column and row."""
+        self._rows: list[dict[int, tuple[str, str]]] = [{} for _ in range(self.rows)]
+        """By row and column: signs with the names of their colours."""
 
     def vertical(self, column: int, color: str) -> None:
         """Draw a line from the bottom to the top."""
@@ -39,46 +40,46 @@ class Canvas:
 
     def letter(self, column: int, row: int, letter: str, color: str) -> None:
         """Put one letter into a cell."""
-        cell = column, row
-        self._letters[cell], self._colors[cell] = letter, color
-        self._bits.pop(cell, None)
+        if 0 <= row < self.rows and 0 <= column < self.columns:
+            self._rows[row][column] = letter, color
+            self._bits.pop((column, row), None)
 
     def line(self, points: Sequence[tuple[float, float]], color: str, *, joined: bool = True) -> None:
         """Draw points, given from 0 to 1 along both axes, and join them."""
         across, up = self.columns * self._wide - 1, self.rows * self._high - 1
         # A cell has its dots beside each other: a point lies in the cell that a letter at its place would take.
         dots = [(math.floor(x * across + 0.5), math.floor(y * up + 0.5)) for x, y in points]
-        touched: set[tuple[int, int]] = set()
-        for place, (x, y) in enumerate(dots):
-            before = dots[place - 1] if joined and place else (x, y)
-            for dot in _between(before, (x, y)):
-                self._dot(dot, color, touched)
+        found: dict[tuple[int, int], int] = {}
+        before = None
+        for dot in dots:
+            for x, y in _between(before, dot) if joined and before is not None else (dot,):
+                (column, x), (row, y) = divmod(x, self._wide), divmod(y, self._high)
+                bit = _braille[x][y] if self._marker == "braille" else 1 << (self._high * x + y)
+                found[column, row] = found.get((column, row), 0) | bit
+            before = dot
+        for cell, bits in found.items():
+            self._put(cell, bits, color)
 
-    def _dot(self, dot: tuple[int, int], color: str, touched: set[tuple[int, int]]) -> None:
-        (column, x), (row, y) = divmod(dot[0], self._wide), divmod(dot[1], self._high)
-        cell = column, row
-        if cell not in touched:
-            touched.add(cell)
-            if self._colors.get(cell) != color:
-                self._bits[cell] = 0
-            self._letters.pop(cell, None)
-            self._colors[cell] = color
-        bit = _braille[x][y] if self._marker == "braille" else 1 << (self._high * x + y)
-        self._bits[cell] = self._bits.get(cell, 0) | bit
+    def _put(self, cell: tuple[int, int], bits: int, color: str) -> None:
+        column, row = cell
+        if not (0 <= row < self.rows and 0 <= column < self.columns):
+            return
+        if self._rows[row].get(column, ("", ""))[1] == color:
+            bits |= self._bits.get(cell, 0)
+        self._bits[cell] = bits
+        self._rows[row][column] = self._sign(bits), color
 
-    def _sign(self, cell: tuple[int, int]) -> str:
-        if cell in self._letters:
-            return self._letters[cell]
-        bits = self._bits.get(cell, 0)
-        if not bits:
-            return " "
+    def _sign(self, bits: int) -> str:
         if self._marker == "braille":
             return chr(0x2800 + bits)
         return _quarters[bits] if self._marker == "block" else "*"
 
     def cells(self, row: int) -> list[tuple[str, str]]:
         """Give the signs of a row with the names of their colours."""
-        return [(self._sign((column, row)), self._colors.get((column, row), "")) for column in range(self.columns)]
+        found = [(" ", "")] * self.columns
+        for column, cell in self._rows[row].items():
+            found[column] = cell
+        return found
 
 
 def strip(cells: Iterable[tuple[str, str]], styles: Mapping[str, Style]) -> Strip:

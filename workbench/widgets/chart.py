@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.geometry import Region, Size
 from textual.strip import Strip
@@ -62,6 +63,8 @@ class Chart(Rows):
         self._drawn: tuple[Picture, Size, str] | None = None
         self._cells: tuple[tuple[float, float], tuple[float, float], int, int] | None = None
         self._canvas: Region | None = None
+        self._inked: tuple[dict[str, Style], list[list[tuple[str, str]]], list[Strip]] = ({}, [], [])
+        """Styles, cells and strips that were drawn last."""
 
     def show(self, picture: Picture) -> None:
         """Draw another picture; nothing is sent where it equals the present one."""
@@ -182,7 +185,15 @@ class Chart(Rows):
         if x_ticks:
             label_row = _label_row([(left + place, text) for place, text in places], width)
             rows.append([(letter, "") for letter in label_row])
-        return [strip(row, styles) for row in rows[:height]]
+        return self._written(rows[:height], styles)
+
+    def _written(self, rows: list[list[tuple[str, str]]], styles: dict[str, Style]) -> list[Strip]:
+        """Turn cells into strips; a row that was drawn before stays the same object."""
+        before, self._inked = self._inked, (styles, rows, [])
+        for place, row in enumerate(rows):
+            is_same = before[0] == styles and place < len(before[1]) and before[1][place] == row
+            self._inked[2].append(before[2][place] if is_same else strip(row, styles))
+        return [*self._inked[2]]
 
     def _body(self, canvas: Canvas, left: int) -> list[list[tuple[str, str]]]:
         labels = {_place(y, *self._picture.y_limits, canvas.rows): text for y, text in self._picture.y_ticks}

@@ -36,9 +36,10 @@ class Rows(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Give one row."""
+        width, style = self.size.width, self.rich_style
         if y < len(self._rows):
-            return self._rows[y].apply_style(self.rich_style).adjust_cell_length(self.size.width, self.rich_style)
-        return Strip.blank(self.size.width, self.rich_style)
+            return self._rows[y].apply_style(style).adjust_cell_length(width, style)
+        return Strip.blank(width, style)
 
     def strip_of(self, text: Text) -> Strip:
         """Make a row of a text, as wide as the widget."""

@@ -107,9 +107,10 @@ class RunTable(ScrollView, can_focus=True):
         self._shelf = shelf
         built_from = (shelf.rows, shelf.visible, shelf.grouping, frozenset(self._folded))
         if len(self._built_from) != 4 or not _are_same(built_from, self._built_from):
+            if not self._built_from or self._built_from[0] is not shelf.rows:
+                self._longest = max((cell_len(row.name) for row in (shelf.rows or {}).values()), default=0)
             self._built_from = built_from
             self._lines = _lines(shelf, self._folded)
-            self._longest = max((cell_len(row.name) for row in (shelf.rows or {}).values()), default=0)
             self.virtual_size = Size(1, len(self._lines) + 1)
         self._cursor = self._place_of(shelf.selected)
         self._draw()

@@ -40,6 +40,7 @@ class Tile(Vertical, can_focus=True):
         self._runs: Sequence[Shown] = ()
         self._window = Window()
         self._x: float | None = None
+        self._drawn: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Put the title above the chart."""
@@ -74,9 +75,28 @@ class Tile(Vertical, can_focus=True):
         if not chart.size.area:
             return
         size = (chart.size.width, chart.size.height)
+        # Most of what becomes known of a run concerns other charts.
+        wanted = (size, self.app.theme, *self._inputs())
+        if wanted == self._drawn:
+            return
+        self._drawn = wanted
         chart.show(drawing.picture(self.metric, self._runs, self.view, self._window, size, _wait(self._runs[0])))
         chart.point_at(self._x)
         self._line.show(self._title())
+
+    def _inputs(self) -> tuple[object, ...]:
+        """Gather all that decides what is drawn; curves that did not grow are the same objects."""
+        names, is_time = [name for name, _ in self.metric.lines], self._window.axis == "time"
+        runs = [
+            (
+                run.letter, run.color, run.curves.borders, run.curves.clock if is_time else (),
+                [(run.curves.series.get(name), run.curves.bad.get(name)) for name in names],
+                [(stage.stage, stage.epochs, stage.steps) for stage in run.detail.state.stages],
+            )
+            for run in self._runs
+        ]  # fmt: skip
+        started_s = self._runs[0].detail.state.started_s
+        return self.metric, self.view, self._window, self._x, _wait(self._runs[0]), started_s, runs
 
     def _title(self) -> Text:
         is_wide = self.size.width >= WIDE

@@ -100,7 +100,7 @@ class Tiles(Vertical):
         self._first = memory.get("live.first", "")
         marker = memory.get("live.marker", str(self._workbench.settings.marker))
         self._marker: Marker = marker if marker in markers else "braille"
-        self.set_interval(REPLAY_S, self._replay)
+        self._clock = self.set_interval(REPLAY_S, self._replay, pause=True)
 
     @property
     def _workbench(self) -> "Workbench":
@@ -329,12 +329,15 @@ class Tiles(Vertical):
         self._is_replaying = not self._is_replaying
         if self._is_replaying:
             self.action_move(-100000)
+            self._clock.resume()
 
     def _replay(self) -> None:
         if self._is_replaying and self.is_on_screen:
             before = self.cursor
             self.action_move(1)
             self._is_replaying = self.cursor != before
+        if not self._is_replaying:
+            self._clock.pause()
 
     def leave(self) -> bool:
         """Leave one layer: the cursor, then the single chart; tells whether there was one."""

@@ -35,9 +35,14 @@ class TopBar(Widget):
         self._here = here
         self._is_read_only = is_read_only
         self._going_on = 0
+        self._counted: object = None
+        """The rows among which those at work were counted."""
 
     def show(self, shelf: Shelf) -> None:
         """Say how many runs go on."""
+        if shelf.rows is self._counted:
+            return
+        self._counted = shelf.rows
         running = sum(row.is_running for row in (shelf.rows or {}).values())
         if running != self._going_on:
             self._going_on = running
