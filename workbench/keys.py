@@ -131,7 +131,7 @@ def normal(key: str) -> str:
 
 def _refused(key: str) -> str:
     """Say why a key cannot be used; empty when it can."""
-    from textual.keys import key_to_character
+    from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
 
     *modifiers, last = key.split("+") if len(key) > 1 else [key]
     if not key:
@@ -142,7 +142,8 @@ def _refused(key: str) -> str:
         if "ctrl" in modifiers and last.lower() in taken:
             return f"is taken by terminals for {taken[last.lower()]}"
         return ""
-    if last.lower() in named or re.fullmatch(r"f([1-9]|10)", last.lower()) or key_to_character(last):
+    names = {*named, *KEY_NAME_REPLACEMENTS.values()}
+    if last.lower() in names or re.fullmatch(r"f([1-9]|10)", last.lower()) or key_to_character(last):
         return ""
     return "is no key; a letter, a digit, f1 to f10, up, down, left, right, enter, space or tab is, and ctrl or shift+"
 

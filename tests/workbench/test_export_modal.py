@@ -48,6 +48,7 @@ async def test_the_dialog_shows_runs_formats_sizes_and_where_they_go(app, store,
     runs = [recorded.finished(store, name) for name in ("one", "two")]
     async with app.run_test(size=size) as pilot:
         await opened(app, pilot, 2, left_out=["state_dict"])
+        await until(pilot, lambda: "checkpoint: the fewest bytes; opens as a torch module" in screen_text(app))
         shown = screen_text(app)
         assert "export 2 runs" in shown
         assert "94.0" in shown
