@@ -1,6 +1,5 @@
 """The screen of runs: what it shows, what its keys do to the chosen runs, and what it remembers."""
 
-import os
 import subprocess
 import sys
 
