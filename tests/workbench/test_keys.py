@@ -48,6 +48,7 @@ async def test_other_keys_work_and_the_footer_and_the_help_show_them(store, save
         await until(pilot, lambda: "Only a run that goes on" in screen_text(app))
         await pilot.press("f9")
         await until(pilot, lambda: isinstance(app.screen, HelpModal))
+        await pilot.press(*"stop")
         await until(pilot, lambda: "f8" in screen_text(app).lower())
 
 
