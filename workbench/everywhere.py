@@ -220,24 +220,17 @@ class Everywhere(RunActions):
         """Act as if another key had been pressed."""
         self.simulate_key(key)
 
-    async def action_top(self) -> None:
+    def action_top(self) -> None:
         """Go to the first line at the second press."""
         now = time.monotonic()
         before, self._pressed_s = self._pressed_s, now
         if now - before <= TWICE_S:
             self._pressed_s = float("-inf")
-            await self._first_of("first", "scroll_top", "scroll_home")
+            self.action_press("home")
 
-    async def action_end(self) -> None:
+    def action_end(self) -> None:
         """Go to the last line."""
-        await self._first_of("last", "scroll_bottom", "scroll_end")
-
-    async def _first_of(self, *actions: str) -> None:
-        widget = self.focused or self.screen
-        for action in actions:
-            if hasattr(widget, f"action_{action}"):
-                await self.run_action(action, widget)
-                return
+        self.action_press("end")
 
     async def compose_preset(self, name: str) -> None:
         """Take a preset over into Compose; where that screen does not do so by name, choose it there."""

@@ -145,9 +145,8 @@ def _refused(key: str) -> str:
         if "ctrl" in modifiers and last.lower() in taken:
             return f"is taken by terminals for {taken[last.lower()]}"
         return ""
-    if last.lower() in named or re.fullmatch(r"f([1-9]|10)", last.lower()):
-        return ""
-    if last in KEY_NAME_REPLACEMENTS.values() or key_to_character(last):
+    names = {*named, *KEY_NAME_REPLACEMENTS.values()}
+    if last.lower() in names or re.fullmatch(r"f([1-9]|10)", last.lower()) or key_to_character(last):
         return ""
     return "is no key; a letter, a digit, f1 to f10, up, down, left, right, enter, space or tab is, and ctrl or shift+"
 

@@ -15,7 +15,9 @@ from tests.workbench.commands import COMMAND, call, on_terminal, refusal, withou
 from workbench.cli import parser
 from workbench.cli import run as run_verb
 
-SHORT = ("--set", "baseline.epochs=1", "--set", "measure.eager_baseline=false", "--set", "training.device=cpu")
+chosen = ["baseline.epochs=1", *(f"stages.{place}.epochs=1" for place in range(3))]
+chosen += ["training.device=cpu", "measure.latency=off"]
+SHORT = tuple(word for option in chosen for word in ("--set", option))
 ENDLESS = ("--set", "baseline.epochs=1000000", "--set", "training.device=cpu")
 
 

@@ -48,6 +48,7 @@ async def test_the_dialog_shows_runs_formats_sizes_and_where_they_go(app, store,
     runs = [recorded.finished(store, name) for name in ("one", "two")]
     async with app.run_test(size=size) as pilot:
         await opened(app, pilot, 2, left_out=["state_dict"])
+        await until(pilot, lambda: "checkpoint: the fewest bytes; opens as a torch module" in screen_text(app))
         shown = screen_text(app)
         assert "export 2 runs" in shown
         assert "94.0" in shown
@@ -69,9 +70,9 @@ async def test_a_run_is_exported_and_every_file_says_what_it_answered(app, store
         await opened(app, pilot)
         await pilot.press("enter")
         modal = await ended(app, pilot)
+        await until(pilot, lambda: "opened again: 32 of 32 predictions equal" in screen_text(app))
         folder = tmp_path / "exports" / run.id
         assert modal.written == [folder]
-        await until(pilot, lambda: "opened again: 32 of 32 predictions equal" in screen_text(app))
         shown = screen_text(app)
         assert "ok model.onnx" in shown
         checksum = next(line for line in (folder / "SHA256SUMS").read_text().splitlines() if "model.onnx" in line)
@@ -282,7 +283,8 @@ async def test_only_finished_runs_are_exported_and_the_others_are_told(app, stor
         await until(pilot, lambda: "lost is not finished" in screen_text(app))
         finished = fakes.recipe_of("[red]x[/ 名前", "PQ")
         fakes.add_run(store, finished, fakes.whole(finished))
-        await until(pilot, lambda: len(app.shelf.rows) == 2)
+        # A run is listed from its first moment on, so wait for its last.
+        await until(pilot, lambda: sum(row.is_finished for row in app.shelf.rows.values()) == 1)
         app.shelf.marked = set(app.shelf.rows)
         app.action_export()
         await until(pilot, lambda: isinstance(app.screen, ExportModal) and "[red]x[/ 名前" in screen_text(app))
