@@ -3,12 +3,15 @@
 import math
 
 import pytest
-from textual.widgets import Input
 
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
+from workbench.app import Workbench
+from workbench.memory import Memory
 from workbench.screens.frontier import FrontierScreen
+from workbench.settings import Settings
 from workbench.widgets import raster
+from workbench.widgets.filter_line import FilterLine
 from workbench.widgets.scatter_chart import ScatterChart
 from workbench.widgets.ticks import linear_ticks, log_ticks, nice_limits
 
@@ -95,6 +98,23 @@ async def test_x_y_and_z_choose_what_is_drawn_and_are_remembered(app, store):
         await until(pilot, lambda: "x ms, log ←" in screen_text(app))
 
 
+async def test_logarithms_and_the_chosen_data_are_remembered(store, saved, tmp_path):
+    add(store, "tiny-one", 92.0, 1_000_000)
+    add(store, "other", 94.0, 3_000_000, backbone="resnet20")
+    memory = Memory(tmp_path / "view.json")
+    for is_first in (True, False):
+        app = Workbench(store, saved, Settings(poll_s=0.02), memory)
+        async with app.run_test(size=(140, 40)) as pilot:
+            await open_frontier(app, pilot, 2)
+            if is_first:
+                assert "x MiB, log ←" in screen_text(app)
+                await pilot.press("l", "l", "f", "f")
+            await until(pilot, lambda: "y top1 %, log ↑  x MiB ←" in screen_text(app))  # noqa: B023
+            await until(pilot, lambda: names(app) == ["tiny-one"])  # noqa: B023
+        memory.write()
+        memory = Memory(tmp_path / "view.json")
+
+
 async def test_tab_goes_through_the_runs_that_share_a_cell(app, store):
     for name in ("one", "two", "three"):
         add(store, name, 93.0, 2_000_000)
@@ -162,11 +182,16 @@ async def test_the_filter_of_the_runs_holds_here_and_escape_leaves_one_layer(app
         await until(pilot, lambda: names(app) == ["keep-1"])
         await pilot.press("enter")
         await until(pilot, lambda: "filter: keep" in screen_text(app))
-        assert app.screen.query_one("#filter", Input).disabled
-        await pilot.press("slash", *"nothing")
+        assert not app.screen.query_one(FilterLine).display
+        assert app.memory.get("runs.filters", []) == ["keep"]
+        await pilot.press("slash", "up", *"x")
         await until(pilot, lambda: "None of the finished runs has a place" in screen_text(app))
+        await pilot.press(*"<")
+        await until(pilot, lambda: "x '" in screen_text(app) or "x " in screen_text(app).splitlines()[-2])
         await pilot.press("escape")
         await until(pilot, lambda: len(names(app)) == 2)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.focused is None)
         assert isinstance(app.screen, FrontierScreen)
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, FrontierScreen))

@@ -10,12 +10,12 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from pipeline.runs.rows import Row
-from workbench.filters import FilterError
 from workbench.screens._base import WorkbenchScreen
 from workbench.widgets import raster, scatter, standing
+from workbench.widgets.filter_line import FilterInput, FilterLine
 from workbench.widgets.raster import Look
 from workbench.widgets.scatter import Axis, Point, Rate, Scene
 from workbench.widgets.scatter_chart import ScatterChart
@@ -30,14 +30,15 @@ logs = ((True, False), (True, True), (False, True), (False, False))
 class FrontierScreen(WorkbenchScreen):
     """Frontier: which one do I take?"""
 
+    AUTO_FOCUS = ""  # the only field is that of the filter
     DEFAULT_CSS = """
     FrontierScreen {
         #caption, #remark { height: 1; padding: 0 1; color: $text-muted; }
         #side { width: 40; height: 100%; border-left: solid $panel; padding: 0 0 0 1; }
         &.-wide #side { width: 56; }
-        #filter { display: none; }
+        FilterLine { display: none; }
         &.-bare #side { display: none; }
-        &.-filtering #filter { display: block; }
+        &.-filtering FilterLine { display: block; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,7 +77,7 @@ class FrontierScreen(WorkbenchScreen):
             yield ScatterChart(marker=self.workbench.settings.marker)
             yield Static(id="side")
         yield Static(id="remark")
-        yield Input(id="filter", compact=True, placeholder="words of names; enter keeps, esc clears", disabled=True)
+        yield FilterLine()
 
     def on_mount(self) -> None:
         """Take up the axes of last time."""
@@ -85,11 +86,16 @@ class FrontierScreen(WorkbenchScreen):
             name: scatter.axis(self._known(memory.get(f"frontier.{name}", default), default))
             for name, default in (("x", "size"), ("y", "top1"), ("z", "latency"))
         }
+        for name in "xy":
+            axis = self._axes[name]
+            self._axes[name] = Axis(axis.key, memory.get(f"frontier.{name}_log", axis.is_log))
         self._has_bars = memory.get("frontier.bars", True)
         self.set_class(not memory.get("frontier.pane", True), "-bare")
         self._worth = memory.get("frontier.worth", 2.0)
         self._is_iso = False
         self._group: Shown | None = None
+        self._wished: list[str] = memory.get("frontier.group", [])
+        """The group that a person chose, with an empty text for None; shown whenever it has runs."""
         self._scene = scatter.scene([], **self._axes)
         self._made_of: object = None
         self._hovered: Point | None = None
@@ -121,7 +127,10 @@ class FrontierScreen(WorkbenchScreen):
     def show_shelf(self) -> None:
         """Draw the finished runs of the group that pass the filter."""
         groups = self._groups()
-        if self._group not in groups:
+        wished = [group for group in groups if [group[0] or "", group[1]] == self._wished]
+        if wished:
+            self._group = wished[0]
+        elif self._group not in groups:
             current = self.shelf.current
             mine = current if current is not None and current.is_finished else next(iter(self._finished()), None)
             same = (None, mine.data) if mine else None
@@ -149,6 +158,7 @@ class FrontierScreen(WorkbenchScreen):
         )  # fmt: skip
         is_any = any(row.is_finished for row in (self.shelf.rows or {}).values())
         chart.show_scene(self._scene, look, empty=standing.HIDDEN if is_any else standing.NOTHING)
+        self.query_one(FilterLine).show(self.shelf, 0)
         self._write("#caption", self._caption(groups))
         self._write("#side", *self._pane())
         self._write("#remark", self._remark())
@@ -265,6 +275,7 @@ class FrontierScreen(WorkbenchScreen):
             if key is not None:
                 self._axes[name] = scatter.axis(key)
                 self.workbench.memory.put(f"frontier.{name}", key)
+                self._remember_logs()
                 self._show_if_seen()
 
         choices = [Choice(name=column.key, about=standing.about(column)) for column in scatter.numeric()]
@@ -276,7 +287,12 @@ class FrontierScreen(WorkbenchScreen):
         x, y = self._axes["x"], self._axes["y"]
         is_log = logs[(logs.index((x.is_log, y.is_log)) + 1) % len(logs)]
         self._axes |= {"x": Axis(x.key, is_log[0]), "y": Axis(y.key, is_log[1])}
+        self._remember_logs()
         self._show_if_seen()
+
+    def _remember_logs(self) -> None:
+        for name in "xy":
+            self.workbench.memory.put(f"frontier.{name}_log", self._axes[name].is_log)
 
     def action_bars(self) -> None:
         """Draw intervals, or leave them out."""
@@ -315,6 +331,8 @@ class FrontierScreen(WorkbenchScreen):
         groups = self._groups()
         if len(groups) > 1 and self._group is not None:
             self._group = groups[(groups.index(self._group) + 1) % len(groups)]
+            self._wished = [self._group[0] or "", self._group[1]]
+            self.workbench.memory.put("frontier.group", self._wished)
             self._show_if_seen()
 
     def action_compare(self) -> None:
@@ -328,40 +346,20 @@ class FrontierScreen(WorkbenchScreen):
     # Filter
 
     def action_filter(self) -> None:
-        """Open the line of the filter."""
+        """Write a filter: the same as in Runs."""
         self.add_class("-filtering")
-        line = self.query_one("#filter", Input)
-        line.disabled = False
-        line.value = self.shelf.filter.text
-        line.focus()
+        self.query_one(FilterInput).focus()
 
-    @on(Input.Changed, "#filter")
-    def narrow(self, event: Input.Changed) -> None:
-        """Show what passes; say beside the line what cannot be understood."""
-        if not self.has_class("-filtering"):
-            return
-        try:
-            self.shelf.narrow(event.value)
-        except FilterError as error:
-            self._write("#remark", Text(str(error), no_wrap=True))
-        else:
-            self.workbench.shelf_changed.publish(None)
+    @on(FilterLine.Changed)
+    def narrow(self) -> None:
+        """Show what passes."""
+        self.workbench.shelf_changed.publish(None)
 
-    @on(Input.Submitted, "#filter")
-    def keep_filter(self) -> None:
+    @on(FilterLine.Left)
+    def leave_filter(self) -> None:
         """Close the line; the filter stays."""
         self.remove_class("-filtering")
-        self.query_one("#filter", Input).disabled = True
         self.set_focus(None)
-
-    def action_back(self) -> None:
-        """Close the line of the filter, or go back to the list of runs."""
-        if self.has_class("-filtering"):
-            self.shelf.narrow("")
-            self.keep_filter()
-            self.workbench.shelf_changed.publish(None)
-        else:
-            super().action_back()
 
     # Figure
 
