@@ -174,7 +174,8 @@ def left(*events):
 
 
 def test_curves_that_did_not_grow_stay_the_same_objects():
-    history = History(series={"loss": ([1.0], [2.0]), "top1": ([1.0], [50.0])})
+    history = History()
+    history.series = {"loss": ([1.0], [2.0]), "top1": ([1.0], [50.0])}
     before = thin(history)
     history.series["loss"][0].append(2.0)
     history.series["loss"][1].append(1.0)
