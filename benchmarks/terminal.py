@@ -90,8 +90,9 @@ class Bench:
         self.few = demo.fill(scratch / "few", 40).folder
 
     def app(self, store: Path, size: tuple[int, int] = (80, 24)) -> Terminal:
-        """Start the workbench."""
-        return Terminal.workbench(store, size=size, environment=self.environment, answers=True)
+        """Start the workbench, with nothing remembered of what was done before."""
+        state = {"PQD_WORKBENCH_STATE": tempfile.mkdtemp(dir=self.scratch)}
+        return Terminal.workbench(store, size=size, environment=self.environment | state, answers=True)
 
     def other(self, *arguments: str, size: tuple[int, int] = (80, 24)) -> Terminal:
         """Start one of the helpers."""

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from pipeline import events as e
-from pipeline.runs.state import RunState
+from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run
 from tests.workbench import fakes
-from workbench.feed import MOST_POINTS, Feed, thinned
+from workbench.feed import MOST_POINTS, Feed, thin, thinned
 from workbench.messages import DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 from workbench.widgets import words
@@ -171,6 +171,17 @@ def left(*events):
     for event in events:
         state = state.after(event)
     return state.stage_eta_s(state.updated_s)
+
+
+def test_curves_that_did_not_grow_stay_the_same_objects():
+    history = History()
+    history.series = {"loss": ([1.0], [2.0]), "top1": ([1.0], [50.0])}
+    before = thin(history)
+    history.series["loss"][0].append(2.0)
+    history.series["loss"][1].append(1.0)
+    after = thin(history, before)
+    assert after.series["top1"] is before.series["top1"]
+    assert after.series["loss"] == ((1.0, 2.0), (2.0, 1.0))
 
 
 def test_the_time_that_is_left_comes_from_steps_not_from_waits_or_earlier_work():

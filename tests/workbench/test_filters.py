@@ -1,5 +1,6 @@
 """The filter of runs: what each term means, and what is said about one that cannot be understood."""
 
+import msgspec
 import pytest
 
 from pipeline.runs.rows import Row, Step
@@ -133,3 +134,10 @@ def test_the_stages_of_a_run_show_how_far_each_is_without_colour():
     steps = tuple(Step(stage=stage, status=status) for stage, status in plan.items())
     assert words.stage_marks(Row(id="x", name="x", backbone="b", steps=steps)) == "P Q▸D·"
     assert words.stage_marks(Row(id="x", name="x", backbone="b", stages=("prune", "distill"))) == "P·D·"
+
+
+def test_a_run_that_was_searched_and_then_tagged_is_found_by_the_tag():
+    found, row = filters.parse("fresh"), rows[1]
+    assert not found.matches(row)
+    assert found.matches(msgspec.structs.replace(row, tags=("fresh",)))
+    assert not found.matches(row)
