@@ -5,6 +5,7 @@ A screen binds a key to ``app.<action>``; the command palette finds the same act
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from textual import work
@@ -13,12 +14,14 @@ from textual.dom import DOMNode
 
 from pipeline.errors import PipelineError
 from pipeline.events import StopWhen
-from pipeline.recipe import Recipe
 from pipeline.runs import process
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.rows import Row
 from pipeline.runs.store import Run
 from workbench.host import Host
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 CHANGING = frozenset({"stop", "delete", "undo", "resume", "pin", "tags", "note", "launch"})
 """Actions that change the store: refused where it may only be read (``Settings.read_only``)."""
@@ -191,7 +194,7 @@ class RunActions(Host):
         else:
             self.call_from_thread(self._ask_to_launch, run, recipe)
 
-    def _ask_to_launch(self, run: Run, recipe: Recipe) -> None:
+    def _ask_to_launch(self, run: Run, recipe: "Recipe") -> None:
         from workbench.estimates import Estimator
         from workbench.modals.launch import Answer, LaunchModal
 
@@ -203,7 +206,7 @@ class RunActions(Host):
         self.push_screen(LaunchModal(recipe, Estimator(self.store)), launch)
 
     @work(thread=True, exit_on_error=False, group="resume")
-    def _launch_again(self, run: Run, changed: Recipe | None, *, is_queued: bool) -> None:
+    def _launch_again(self, run: Run, changed: "Recipe | None", *, is_queued: bool) -> None:
         try:
             if changed is None:
                 again = process.relaunch(run, queue=is_queued)
