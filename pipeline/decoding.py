@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 import msgspec
-import tomli
 
 from pipeline.errors import RecipeError
 
@@ -36,6 +35,8 @@ def toml(text: str) -> dict[str, Any]:
     Raises:
         RecipeError: it is not TOML; says the line.
     """
+    import tomli  # The app decodes JSON long before it reads a recipe.
+
     try:
         return tomli.loads(text)
     except (ValueError, RecursionError) as error:
