@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 
 from pipeline import events
 from pipeline.keys import stage_keys
@@ -102,6 +103,7 @@ def test_a_run_that_cannot_be_done_fails_with_one_sentence(store):
     )
 
 
+@pytest.mark.slow
 def test_a_backbone_of_ones_own_is_found_where_one_launches_from_and_trained_anew_when_it_changes(
     store, tmp_path, monkeypatch
 ):

@@ -92,8 +92,8 @@ def run_stopped(store, wanted, arm, *where):
     [
         ("", {"optimizer": "adamw", "mixup": 0.2}),
         ("P", {"ema": 0.9}),
-        ("G", {}),
-        ("N", {"keep": "best"}),
+        pytest.param("G", {}, marks=pytest.mark.slow),
+        pytest.param("N", {"keep": "best"}, marks=pytest.mark.slow),
         ("Q", {"optimizer": "adamw", "ema": 0.9}),
         ("D", {"mixup": 0.2}),
     ],
@@ -205,6 +205,7 @@ worker.work(run.folder, lock)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_epoch_that_was_kept(tmp_path):
     store = RunStore(tmp_path / "killed")
     working = subprocess.Popen([sys.executable, "-c", KILLED, str(store.folder)], stdout=subprocess.PIPE, text=True)
@@ -227,6 +228,7 @@ def test_a_killed_process_loses_no_epoch_that_was_kept(tmp_path):
     assert not list(store.stages_folder.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_stage_that_fits_twice_goes_on_in_the_first_of_them_alone(tmp_path, stop_after_epoch, monkeypatch):
     from pipeline.stages.quantize import Quantize
 
@@ -267,6 +269,7 @@ def test_only_a_run_that_is_over_is_launched_again(training):
         process.relaunch(training)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_launched_again_reuses_what_is_there(store):
     first = run_here(store, wanted_of("P"))
     text = "# a person's own remark\n" + (first.folder / "recipe.toml").read_text()

@@ -31,8 +31,8 @@ def test_old_numbers_stand_beside_new_ones_and_readers_see_them(store):
     new = run.state().deployed.latency["onnxruntime"].median_ms
     assert f"2.000 -> {new:.3f}" in done.stdout
     feed.poll()
-    (view,) = posted[-1].views
-    assert view.state.deployed.latency["onnxruntime"].median_ms == new
+    (row,) = posted[-1].rows
+    assert (row.runtime, row.median_ms) == ("onnxruntime", new)
     shown = json.loads(call("show", "last", "--json", "--store", store.folder).stdout)
     assert shown["deployed"]["latency"]["onnxruntime"]["median_ms"] == new
 

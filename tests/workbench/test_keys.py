@@ -180,7 +180,7 @@ def test_an_option_is_explained_with_what_is_allowed_and_its_default():
     told = describe(next(option for option in options_of(Settings) if option.name == "poll_s"))
     assert "Seconds between two looks at the store." in told
     assert "at least 0.02 and at most 60" in told
-    assert "Default: 0.25" in told
+    assert "Default: 0.5" in told
 
 
 async def test_a_word_of_the_top_bar_is_clicked(app):

@@ -200,7 +200,7 @@ async def test_the_order_goes_through_the_columns_the_better_end_first(app, stor
         await pilot.press("o")
         await until(pilot, lambda: "run-95" in table.plain_lines()[1])
         assert [row.name for row in app.shelf.visible] == ["run-95", "run-94", "run-93"]
-        assert "by top1 ↓" in screen_text(app)
+        await until(pilot, lambda: "by top1 ↓" in screen_text(app))
         await pilot.press("O")
         await until(pilot, lambda: "by top1 ↑" in screen_text(app))
         assert [row.name for row in app.shelf.visible] == ["run-93", "run-94", "run-95"]

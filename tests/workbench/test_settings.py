@@ -43,7 +43,7 @@ def test_flags_win_over_the_environment_that_over_the_file_and_that_over_the_def
     assert found.problems == ()
     assert (found.settings.theme, found.settings.marker, found.settings.poll_s) == ("light", "ascii", 1.0)
     assert not found.settings.bell
-    assert found.settings.redraw_s == 0.5
+    assert found.settings.redraw_s == 1.0
     assert found.sources["marker"] == "PQD_MARKER"
     assert found.sources["theme"] == "flag"
 
@@ -54,7 +54,7 @@ def test_everything_wrong_is_told_with_its_line_and_the_rest_holds(file):
     )
     found = settings.load(environment={"PQD_REDRAW_S": "soon"})
     assert not found.settings.bell
-    assert found.settings.poll_s == 0.25
+    assert found.settings.poll_s == 0.5
     assert found.settings.keys == {"help": "h"}
     told = "\n".join(found.problems)
     assert "line 2: 'theem' is no setting; did you mean 'theme'?" in told

@@ -7,6 +7,7 @@ from pipeline import events, options
 from pipeline.backbones import tiny
 from pipeline.engine import placement, sparsity
 from pipeline.errors import RecipeError, StageError
+from pipeline.partial import Partial
 from pipeline.runs.store import Run
 from pipeline.sections import Training
 from pipeline.session import Session
@@ -43,7 +44,8 @@ def apply(stage, model, tmp_path, keep="last"):
     facts = []
     session = Rises(
         run=Run(tmp_path), index=1, task=make_task(), settings=Training(batch_size=8, keep=keep), emit=facts.append,
-        teacher=lambda: None, between_steps=lambda: None,
+        teacher=lambda: None, between_steps=lambda: None, partial=Partial(tmp_path / "key.partial"),
+        between_epochs=lambda: None,
     )  # fmt: skip
     pruned = stage.apply(model, session)
     notes = [fact.text for fact in facts if isinstance(fact, events.Noted)]
