@@ -42,7 +42,7 @@ class Workbench(Everywhere):
             "ctrl+p,colon", "command_palette", "commands", key_display=": ^p", id="commands", show=False,
             tooltip="Find anything that can be done by a few letters",
         ),
-        Binding("y", "copy", "copy", id="copy", show=False, tooltip="Copy what one needs of this run elsewhere"),
+        Binding("y,Y,shift+y", "copy", "copy", id="copy", show=False, tooltip="Copy what is needed of this run"),
         Binding("T,shift+t", "theme", "theme", key_display="T", id="theme", show=False, tooltip="Choose other colours"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave the workbench; runs go on"),
     ]  # fmt: skip
