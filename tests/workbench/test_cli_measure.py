@@ -13,6 +13,7 @@ from tests.pipeline.exports import recorded
 from tests.pipeline.test_remeasure import finished
 from tests.workbench.commands import COMMAND, call, refusal
 from workbench.feed import Feed
+from workbench.messages import RowsChanged
 from workbench.settings import Settings
 
 
@@ -31,8 +32,8 @@ def test_old_numbers_stand_beside_new_ones_and_readers_see_them(store):
     new = run.state().deployed.latency["onnxruntime"].median_ms
     assert f"2.000 -> {new:.3f}" in done.stdout
     feed.poll()
-    (view,) = posted[-1].views
-    assert view.state.deployed.latency["onnxruntime"].median_ms == new
+    (row,) = next(message.rows for message in reversed(posted) if isinstance(message, RowsChanged))
+    assert row.median_ms == new
     shown = json.loads(call("show", "last", "--json", "--store", store.folder).stdout)
     assert shown["deployed"]["latency"]["onnxruntime"]["median_ms"] == new
 
