@@ -123,8 +123,8 @@ def first_paint(bench: Bench) -> None:
     Index(RunStore(bench.many)).look()
     subjects: dict[str, tuple[Callable[[], Terminal], str]] = {
         "an empty Textual app": (lambda: bench.other("empty"), "nothing here"),
-        "the workbench, empty store": (lambda: bench.app(bench.none), "pqd-workbench"),
-        f"the workbench, {RUNS:,} runs": (lambda: bench.app(bench.many), "pqd-workbench"),
+        "the workbench, empty store": (lambda: bench.app(bench.none), "1 Runs"),
+        f"the workbench, {RUNS:,} runs": (lambda: bench.app(bench.many), "1 Runs"),
     }
     times: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(bench.rounds + 1):
@@ -150,7 +150,7 @@ def opening(bench: Bench) -> None:
             if name == "the first time":
                 (bench.many / "index.sqlite").unlink(missing_ok=True)
             with bench.app(bench.many) as terminal:
-                terminal.until("pqd-workbench")
+                terminal.until("1 Runs")
                 first_s = terminal.last_byte_s
                 terminal.until(NEWEST)
                 if turn or name != "with the index":
@@ -343,7 +343,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(Path(scratch), is_quick=arguments.quick)
         with bench.app(bench.none) as terminal:
-            terminal.until("pqd-workbench")
+            terminal.until("1 Runs")
         (everybody, ours), start_s, load = spent_s(), time.perf_counter(), os.getloadavg()[0]
         for name in chosen:
             try:

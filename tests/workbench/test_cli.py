@@ -9,6 +9,7 @@ from pipeline import errors
 from pipeline.runs.store import RunStore
 from tests.pipeline.exports import recorded
 from tests.workbench.commands import COMMAND, call, refusal
+from workbench import cli
 from workbench.cli import exit_codes, parser
 
 VERBS = list(parser.VERBS)
@@ -66,17 +67,19 @@ def test_a_wrong_command_line_is_one_sentence(words, sentence):
     assert "--help'." in found
 
 
-def test_the_store_may_be_named_before_or_after_the_verb_or_by_the_environment(store):
+def test_the_store_may_be_named_before_or_after_the_verb_or_by_the_environment(store, monkeypatch, capsys):
     run = recorded.finished(store)
-    elsewhere = str(store.folder.parent / "elsewhere")
+    ours, elsewhere = str(store.folder), str(store.folder.parent / "elsewhere")
     for words, environment in (
-        (["--store", store.folder, "list"], {}),
-        (["list", "--store", store.folder], {}),
-        (["--store", elsewhere, "list", "--store", store.folder], {}),
-        (["list"], {"PQD_WORKBENCH_STORE": str(store.folder)}),
-        (["list", "--store", store.folder], {"PQD_WORKBENCH_STORE": elsewhere}),
+        (["--store", ours, "list"], ""),
+        (["list", "--store", ours], ""),
+        (["--store", elsewhere, "list", "--store", ours], ""),
+        (["list"], ours),
+        (["list", "--store", ours], elsewhere),
     ):
-        assert run.id in call(*words, **environment).stdout
+        monkeypatch.setenv("PQD_WORKBENCH_STORE", environment)
+        assert cli.main(words) == 0
+        assert run.id in capsys.readouterr().out
 
 
 def test_without_a_named_store_the_one_of_the_platform_is_used(empty_home):

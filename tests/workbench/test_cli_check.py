@@ -119,6 +119,7 @@ def test_wrong_usage_is_refused_in_one_sentence(words, message):
     assert message in refusal("check", *words, code=2)
 
 
+@pytest.mark.slow
 def test_a_run_uses_a_backbone_and_a_dataset_in_the_current_folder(workplace):
     (workplace / "recipe.toml").write_text(recipe.replace("LEVEL", "2"))
     done = call(workplace, "run", "recipe.toml", "--store", "store", "--json")
