@@ -11,6 +11,8 @@ from pipeline.runs.state import Status
 from pipeline.runs.store import RunStore
 from tests.e2e.conftest import make_recipe, ordered_subsets, run_here
 
+pytestmark = pytest.mark.slow
+
 quantised = [letters for letters in ordered_subsets if "Q" in letters]
 pruned = [letters for letters in ordered_subsets if "P" in letters]
 integer_operators = {"QLinearConv": 3, "QLinearAdd": 1, "QGemm": 1}

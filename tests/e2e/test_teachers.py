@@ -46,6 +46,7 @@ def assert_equal(one, other):
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_another_backbone_is_trained_as_the_baseline_is_and_teaches(tmp_path):
     run, state = finished(RunStore(tmp_path / "a"), make({"stage": "quantize", "epochs": 1}, distill(teacher=WIDER)))
     assert [stage.stage for stage in state.stages] == ["baseline", "quantize", "teacher", "distill"]
@@ -59,6 +60,7 @@ def test_another_backbone_is_trained_as_the_baseline_is_and_teaches(tmp_path):
     assert_equal(weights(run, 2), weights(own))
 
 
+@pytest.mark.slow
 def test_a_second_student_is_bit_for_bit_what_it_is_alone_and_without_a_cache(tmp_path):
     """It is fake-quantised, longer, pruned afterwards and has another loss; the first one was none of that."""
     student = make({"stage": "quantize", "epochs": 1}, distill(epochs=3, alpha=0.5), {"stage": "prune", "epochs": 1})
@@ -74,6 +76,7 @@ def test_a_second_student_is_bit_for_bit_what_it_is_alone_and_without_a_cache(tm
     assert "the teacher was run for 1,280 images; 2,560 of its answers came from the cache." in second.notes
 
 
+@pytest.mark.slow
 def test_a_teacher_from_a_file_is_the_one_that_is_asked(tmp_path):
     store = RunStore(tmp_path)
     trained, _ = finished(store, make(backbone=WIDER, baseline={"epochs": 1}))
@@ -85,6 +88,7 @@ def test_a_teacher_from_a_file_is_the_one_that_is_asked(tmp_path):
     assert_equal(weights(run, 1), weights(trained))
 
 
+@pytest.mark.slow
 def test_the_baselines_own_backbone_with_other_weights_may_teach(tmp_path):
     store = RunStore(tmp_path)
     better, _ = finished(store, make(baseline={"epochs": 4}))
