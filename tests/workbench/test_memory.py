@@ -72,7 +72,12 @@ def test_what_was_changed_survives_a_closed_terminal(path):
         "import sys, time\nfrom pathlib import Path\nfrom workbench.memory import Memory\n"
         "Memory(Path(sys.argv[1])).put('live.smoothing', 0.5)\nprint('put', flush=True)\ntime.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdout=subprocess.PIPE,
+        # Whoever runs the tests may ignore the signal, as nohup does, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    ) as process:
         assert process.stdout.readline() == b"put\n"
         end = time.monotonic() + DELAY_S + 10
         while not path.exists():
