@@ -33,6 +33,11 @@ class Paired(Struct, frozen=True, kw_only=True):
     lost: Count
     """Samples that only the baseline answers rightly."""
 
+    def __post_init__(self) -> None:
+        """Refuse counts of more samples than there are (ValueError; a decoder adds the place)."""
+        if self.gained + self.lost > self.total:
+            raise ValueError(f"{self.gained} gained and {self.lost} lost are more than all {self.total} samples")
+
     @property
     def points(self) -> float:
         """Percentage points of top-1 above the baseline."""
@@ -42,7 +47,7 @@ class Paired(Struct, frozen=True, kw_only=True):
     def margin(self) -> float:
         """Half of the 95 % interval around ``points`` (Agresti and Min 2005: half a sample added to each cell)."""
         n, gained, lost = self.total + 2, self.gained + 0.5, self.lost + 0.5
-        return 100 * Z_95 * math.sqrt(max(0.0, gained + lost - (gained - lost) ** 2 / n)) / n
+        return 100 * Z_95 * math.sqrt(gained + lost - (gained - lost) ** 2 / n) / n
 
     @property
     def p_value(self) -> float:
@@ -77,6 +82,11 @@ class Accuracy(Struct, frozen=True, kw_only=True):
     """Share of test samples (0 to 1) with the same answer as the trained network; None when not compared."""
     versus_baseline: Paired | None = None
     """The same samples answered by the baseline in the same runtime; None for the baseline itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse more right answers than samples (ValueError; a decoder adds the place)."""
+        if self.correct > self.total:
+            raise ValueError(f"{self.correct} right answers are more than all {self.total} samples")
 
     @property
     def top1(self) -> float:

@@ -23,7 +23,7 @@ from pipeline.report import Accuracy, CheckpointSize, LayerWork, Paired, TensorS
 from pipeline.results import Deployed, StageFolder, StageResult
 from pipeline.runs import description, wording
 from pipeline.runs.state import RunState
-from pipeline.runs.store import Run, RunStore
+from pipeline.runs.store import Run
 from tests.workbench import fakes
 from workbench.cli import reporting
 
@@ -134,8 +134,7 @@ def events_of(size: CheckpointSize) -> list[e.AnyEvent]:
     latency = msgspec.structs.replace(
         fakes.latency(2.0, "torch"), precision={"int8": 2}, roof_ms=0.1, busy_elsewhere=0.5
     )
-    return [
-        *happened,
+    more = [
         e.Waited(reason="another run"),
         e.Downloaded(done=1, total=4),
         e.Noted(text="a note"),
@@ -145,12 +144,12 @@ def events_of(size: CheckpointSize) -> list[e.AnyEvent]:
         e.AccuracyMeasured(subject="deployed", accuracy=accuracy),
         e.SizeMeasured(subject="deployed", size=size),
         e.LatencyMeasured(subject="baseline", latency=latency),
-        last,
     ]
+    return [*happened, *(msgspec.structs.replace(event, time_s=last.time_s) for event in more), last]
 
 
 def seeds_of(what: str, folder: Path) -> list[bytes]:
-    """Valid documents, which the cases are mutations of."""
+    """Valid documents, which the cases are mutations of: byte for byte the same each time, but for names of folders."""
     if what == "recipe":
         return [path.read_bytes() for path in presets.presets().values()]
     tensor = TensorSize(name="a.weight", shape=(2, 5), dtype="int8", num_nonzero=5, coded_bytes=9, bound_bytes=8.5)
@@ -159,7 +158,8 @@ def seeds_of(what: str, folder: Path) -> list[bytes]:
         tensors=(tensor,),
     )  # fmt: skip
     if what != "results":
-        run = fakes.add_run(RunStore(folder / "made"), fakes.recipe_of(stages="PQ", epochs=1), events_of(size))
+        run = Run(folder / "runs" / "one")
+        fakes.write(run, events_of(size))
         made = {"log": run.events_path.read_bytes, "report": lambda: msgspec.json.encode(run.describe()),
                 "summary": lambda: msgspec.json.encode(run.state())}[what]()  # fmt: skip
         return [made, *made.splitlines(keepends=True)]
@@ -185,10 +185,10 @@ def main(what: str, cases: int) -> None:
     refused = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seeds = seeds_of(what, folder)
         one = folder / "runs" / "one"
         one.mkdir(parents=True)
         (one / "recipe.toml").write_text('name = "one"\nbackbone = "tiny"\ndataset = "digits"\n')
+        seeds = seeds_of(what, folder)
         for case in range(cases):
             content = mutated(seeds, random_)
             try:

@@ -38,6 +38,11 @@ def test_a_perfect_score_still_has_an_interval():
     assert high == pytest.approx(100)
 
 
+def test_more_right_answers_than_samples_are_refused():
+    with pytest.raises(msgspec.ValidationError, match="11 right answers are more than all 10 samples"):
+        msgspec.json.decode(b'{"correct": 11, "total": 10, "runtime": "x"}', type=Accuracy)
+
+
 def test_a_network_is_compared_with_its_baseline():
     comparison = report(95, 100, 0.5).versus(report(96, 400, 2.0))
     assert comparison.top1_points == pytest.approx(-1)
@@ -87,8 +92,10 @@ class TestPaired:
         assert near.p_value == pytest.approx(math.erfc(200 / math.sqrt(2 * 10_001)))
         assert near.p_value == pytest.approx(exact, rel=0.03)
 
-    def test_counts_that_cannot_be_still_have_a_margin(self):
-        assert Paired(total=10, gained=1000, lost=0).margin == 0.0
+    def test_more_changed_answers_than_samples_are_refused(self):
+        assert Paired(total=10, gained=4, lost=6).margin > 0
+        with pytest.raises(msgspec.ValidationError, match="5 gained and 6 lost are more than all 10 samples"):
+            msgspec.json.decode(b'{"total": 10, "gained": 5, "lost": 6}', type=Paired)
 
     def test_the_interval_is_agresti_and_mins(self):
         # Written out for 3 gained and 9 lost of 200: cells 3.5 and 9.5 of 202.

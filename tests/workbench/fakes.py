@@ -40,7 +40,7 @@ def started(of, time_s=START_S):
     names = ["baseline", *(stage.name for stage in of.stages)]
     epochs = [of.baseline.epochs or 0, *(stage.epochs for stage in of.stages)]
     plan = tuple(e.StagePlan(stage=n, key=k, epochs=c) for n, k, c in zip(names, stage_keys(of), epochs, strict=True))
-    return e.RunStarted(time_s=time_s, pid=os.getpid(), host="box", device="cpu", plan=plan)
+    return e.RunStarted(time_s=time_s, pid=4242, host="box", device="cpu", plan=plan)
 
 
 def training(of, index, time_s, *, top1=90.0, epochs=None, reused=False, seconds_per_epoch=10.0, steps_per_epoch=20):
