@@ -11,12 +11,14 @@ import pytest
 from pipeline.errors import ExportError, MissingDependency
 from tests.workbench.test_scatter import THREE, row, scene
 from workbench.widgets import figures
+from workbench.widgets.raster import Look
+from workbench.widgets.scatter import Rate
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_svg_has_axes_the_front_intervals_and_a_legend():
-    content = figures.svg(scene(*THREE, row("<b>&'\x1b", 93.0, 8.0)))
+    content = figures.svg(scene(*THREE, row("<b>&'\x1b", 93.0, 8.0)), Look())
     root = ElementTree.fromstring(content)
     words = [text.text for text in root.iter(f"{SVG}text")]
     for expected in ("Top-1 accuracy (%)", "Checkpoint (MiB)", "front", "dominated", "baseline", "baseline tiny"):
@@ -29,8 +31,36 @@ def test_the_svg_has_axes_the_front_intervals_and_a_legend():
 
 
 def test_equal_runs_give_equal_bytes():
-    for write in (figures.svg, figures.text, figures.csv, figures.json):
+    look = Look(selected="id-beaten", rate=Rate(2.0))
+    for draw in (figures.svg, figures.text):
+        assert draw(scene(*THREE), look) == draw(scene(*reversed(THREE)), look)
+    for write in (figures.csv, figures.json):
         assert write(scene(*THREE)) == write(scene(*reversed(THREE)))
+
+
+def lines_of(color, look=None, made=None):
+    """Ends of the lines of a color in the SVG."""
+    root = ElementTree.fromstring(figures.svg(made or scene(*THREE), look or Look()))
+    return [one.get("points") for one in root.iter(f"{SVG}polyline") if one.get("stroke") == color]
+
+
+def test_a_figure_shows_the_intervals_and_the_line_that_the_screen_shows():
+    assert len(lines_of(figures.INTERVAL)) == 2
+    assert len(lines_of(figures.INTERVAL, Look(selected="id-beaten"))) == 3
+    assert not lines_of(figures.INTERVAL, Look(has_bars=False))
+    assert not lines_of(figures.WORTH)
+    (line,) = lines_of(figures.WORTH, Look(selected="id-middle", rate=Rate(2.0)))
+    heights = [float(place.split(",")[1]) for place in line.split()]
+    assert heights == sorted(heights, reverse=True)
+    assert "·" in figures.text(scene(*THREE), Look(selected="id-middle", rate=Rate(2.0))).decode()
+
+
+def test_without_a_better_side_no_run_is_called_dominated():
+    made = scene(*THREE, x="seed")
+    for content in (figures.svg(made, Look()).decode(), figures.text(made, Look()).decode()):
+        assert "dominated" not in content
+    root = ElementTree.fromstring(figures.svg(made, Look()))
+    assert figures.DOMINATED not in {one.get("fill") for one in root.iter(f"{SVG}circle") if len(one)}
 
 
 def test_the_data_name_every_run_and_what_is_on_the_front(tmp_path):
@@ -86,5 +116,7 @@ def test_a_png_says_what_to_install(tmp_path):
 
 @pytest.mark.skipif(not has_matplotlib, reason="matplotlib is an extra")
 def test_a_png_is_an_image_and_the_same_each_time():
-    assert figures.png(scene(*THREE)).startswith(b"\x89PNG")
-    assert figures.png(scene(*THREE)) == figures.png(scene(*THREE))
+    look = Look(selected="id-middle", rate=Rate(2.0))
+    assert figures.png(scene(*THREE), look).startswith(b"\x89PNG")
+    assert figures.png(scene(*THREE), look) == figures.png(scene(*THREE), look)
+    assert figures.png(scene(*THREE), look) != figures.png(scene(*THREE), Look(has_bars=False))

@@ -96,6 +96,16 @@ async def test_x_y_and_z_choose_what_is_drawn_and_are_remembered(app, store):
         await until(pilot, lambda: "x ms, log ←" not in screen_text(app) and "x ms ←" in screen_text(app))
         await pilot.press("l")
         await until(pilot, lambda: "x ms, log ←" in screen_text(app))
+        for key, title, choice, wanted in (
+            ("y", "the y axis", "size", "y MiB, log ↓"),
+            ("z", "the size of the marks", "top1", "z top1 %"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda title=title: title in screen_text(app))
+            while app.screen.highlighted.name != choice:
+                await pilot.press("down")
+            await pilot.press("enter")
+            await until(pilot, lambda wanted=wanted: wanted in screen_text(app), wanted)
 
 
 async def test_logarithms_and_the_chosen_data_are_remembered(store, saved, tmp_path):
@@ -187,7 +197,7 @@ async def test_the_filter_of_the_runs_holds_here_and_escape_leaves_one_layer(app
         await pilot.press("slash", "up", *"x")
         await until(pilot, lambda: "None of the finished runs has a place" in screen_text(app))
         await pilot.press(*"<")
-        await until(pilot, lambda: "x '" in screen_text(app) or "x " in screen_text(app).splitlines()[-2])
+        await until(pilot, lambda: "'keepx<': there is no 'keepx'" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: len(names(app)) == 2)
         await pilot.press("escape")
@@ -206,6 +216,28 @@ async def test_space_marks_and_e_opens_the_export_of_the_marked(app, store):
         await until(pilot, lambda: "* take-me" in screen_text(app))
         await pilot.press("e")
         await until(pilot, lambda: "export 1 run" in screen_text(app))
+
+
+def under_the_cursor(app):
+    """Names in the lines of the table that the cursor marks."""
+    return [line.split()[1] for line in screen_text(app).splitlines() if line.startswith(">")]
+
+
+async def test_what_is_chosen_here_is_under_the_cursor_of_runs_and_the_other_way_round(app, store):
+    add(store, "small", 92.0, 1_000_000)
+    add(store, "large", 94.0, 3_000_000)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_frontier(app, pilot, 2)
+        choose(app, "small")
+        await pilot.press("up")
+        await until(pilot, lambda: app.screen.current.row.name == "large")
+        await pilot.press("1")
+        await until(pilot, lambda: under_the_cursor(app) == ["large"])
+        await pilot.press("end")
+        await pilot.press("home" if app.shelf.current.name == "large" else "end")
+        await until(pilot, lambda: under_the_cursor(app) == ["small"])
+        await pilot.press("4")
+        await until(pilot, lambda: app.screen.current.row.name == "small")
 
 
 async def test_a_line_of_equal_worth_is_drawn_at_the_typed_rate(app, store):

@@ -81,6 +81,8 @@ def test_a_step_along_the_front_says_what_it_costs():
     assert scatter.trade(made, big, -1) == "-0.4 pt for 2.1x smaller"
     assert scatter.trade(made, small, 1) == "+0.4 pt for 2.1x larger"
     assert scatter.trade(made, small, -1) == ""
+    alike = scene(row("less", 93.6, 2.0), row("more", 94.0, 2.001))
+    assert scatter.trade(alike, alike.points[1], -1) == "-0.4 pt for equal MiB"
     quick = scene(row("q", 93.0, ms=1.0), row("s", 94.0, ms=3.0), x="latency")
     assert scatter.trade(quick, quick.points[1], -1) == "-1.0 pt for 3x faster"
 
@@ -108,7 +110,8 @@ def test_different_conditions_and_contended_runs_are_pointed_out():
     assert standing.doubts(scene(*THREE)) == ""
     other = scene(*THREE, row("elsewhere", cpu="Other CPU"))
     assert "2 conditions do not compare" in standing.doubts(other)
-    assert "1 latency contended" in standing.doubts(scene(*THREE, row("noisy", contended=True)))
+    noisy = standing.doubts(scene(*THREE, row("noisy", contended=True)))
+    assert noisy == "! 1 latency contended; to time all together: pqd-workbench measure --all"
     assert standing.doubts(scene(*THREE, row("noisy", contended=True), x="sparsity", z="seed")) == ""
 
 
@@ -125,6 +128,24 @@ def test_the_front_is_joined_by_stairs_that_turn_to_the_dominated_side():
     assert text.count("◇") + text.count("◆") + text.count("⋄") == 2
     assert "x" in text
     assert "baseline tiny" in text
+
+
+def colors_of(made, letters, **look):
+    """Colours in which some letters are drawn."""
+    rows = raster.draw(made, Look(has_bars=False, **look), 60, 20).rows
+    return {color for row in rows[:-2] for text, color in row[1:] if set(text.strip()) & set(letters)}
+
+
+def test_the_front_stands_out_and_what_it_beats_is_dim():
+    assert colors_of(scene(*THREE), "⋄◇◆") == {"primary"}
+    assert colors_of(scene(*THREE), ".oO") == {"dim"}
+    assert "dominated" in raster.legend(scene(*THREE), "braille")[0]
+
+
+def test_where_no_side_is_better_nothing_is_dim_or_called_dominated():
+    made = scene(*THREE, x="seed")
+    assert colors_of(made, ".oO") == {"primary"}
+    assert raster.legend(made, "braille")[0] == ". o O runs"
 
 
 def test_intervals_have_ends_and_can_be_left_out():

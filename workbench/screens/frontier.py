@@ -34,8 +34,8 @@ class FrontierScreen(WorkbenchScreen):
     DEFAULT_CSS = """
     FrontierScreen {
         #caption, #remark { height: 1; padding: 0 1; color: $text-muted; }
-        #side { width: 40; height: 100%; border-left: solid $panel; padding: 0 0 0 1; }
-        &.-wide #side { width: 56; }
+        #side { width: 41; height: 100%; border-left: solid $panel; padding: 0 1; }
+        &.-wide #side { width: 57; }
         FilterLine { display: none; }
         &.-bare #side { display: none; }
         &.-filtering FilterLine { display: block; }
@@ -151,17 +151,19 @@ class FrontierScreen(WorkbenchScreen):
 
     def _draw(self, groups: list[Shown]) -> None:
         chart = self.query_one(ScatterChart)
-        rate = Rate(self._worth) if self._is_iso and self._scene.has_front else None
-        look = Look(
-            selected=self.shelf.selected, marked=frozenset(self.shelf.marked), has_bars=self._has_bars, rate=rate,
-            marker=self.workbench.settings.marker,
-        )  # fmt: skip
         is_any = any(row.is_finished for row in (self.shelf.rows or {}).values())
-        chart.show_scene(self._scene, look, empty=standing.HIDDEN if is_any else standing.NOTHING)
+        chart.show_scene(self._scene, self._look(), empty=standing.HIDDEN if is_any else standing.NOTHING)
         self.query_one(FilterLine).show(self.shelf, 0)
         self._write("#caption", self._caption(groups))
         self._write("#side", *self._pane())
         self._write("#remark", self._remark())
+
+    def _look(self) -> Look:
+        return Look(
+            selected=self.shelf.selected, marked=frozenset(self.shelf.marked), has_bars=self._has_bars,
+            rate=Rate(self._worth) if self._is_iso and self._scene.has_front else None,
+            marker=self.workbench.settings.marker,
+        )  # fmt: skip
 
     def _write(self, where: str, *lines: Text) -> None:
         plain = [(line.plain, line.style, line.spans) for line in lines]
@@ -378,18 +380,18 @@ class FrontierScreen(WorkbenchScreen):
 
         def take(text: str | None) -> None:
             if text is not None:
-                self._write_figure(self._scene, Path(text).expanduser())
+                self._write_figure(self._scene, Path(text).expanduser(), self._look())
 
         start = f"frontier-{self._scene.y.key}-{self._scene.x.key}.svg"
         self.app.push_screen(AskModal("write the figure as", start, remark=remark), take)
 
     @work(thread=True, exit_on_error=False, group="figure")
-    def _write_figure(self, scene: Scene, path: Path) -> None:
+    def _write_figure(self, scene: Scene, path: Path, look: Look) -> None:
         from pipeline.errors import PipelineError
         from workbench.widgets import figures
 
         try:
-            figures.write(scene, path)
+            figures.write(scene, path, look)
         except (PipelineError, OSError) as error:
             self.app.call_from_thread(self.workbench.say, f"Not written: {error}", is_error=True)
         else:

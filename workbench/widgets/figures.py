@@ -16,7 +16,8 @@ from msgspec import Struct
 from pipeline import files
 from pipeline.errors import ExportError, MissingDependency
 from pipeline.runs.rows import Row
-from workbench.widgets import scatter, words
+from workbench.widgets import raster, scatter, words
+from workbench.widgets.raster import Look
 from workbench.widgets.scatter import Axis, Point, Scene
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ WIDTH, HEIGHT = 252.0, 198.0
 """Of a figure in points: a column of a two-column paper is 3.5 inches wide."""
 FONT = 7.0
 """Size of the letters in points."""
-FRONT, INTERVAL, DOMINATED, BASELINE = "#1f6f6f", "#8fb7b7", "#9a9a9a", "#000000"
+FRONT, INTERVAL, DOMINATED, BASELINE, WORTH = "#1f6f6f", "#8fb7b7", "#9a9a9a", "#000000", "#b5651d"
 names = {
     "top1": "Top-1 accuracy (%)",
     "points": "Change of top-1 accuracy (points)",
@@ -37,6 +38,10 @@ names = {
 """What a paper calls the quantities."""
 RADII = (1.5, 2.2, 3.0)
 """Of the marks in points, by the third of the quantity behind them."""
+DASH = (2.0, 1.5)
+"""Of the line of equal worth: points drawn, points left out."""
+LINE_POINTS = 100
+"""Places of the line of equal worth."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -110,16 +115,14 @@ def table(scene: Scene) -> str:
     return "\n".join(lines)
 
 
-def text(scene: Scene) -> bytes:
+def text(scene: Scene, look: Look) -> bytes:
     """Write plot, legend and the table of the front as plain text."""
-    from workbench.widgets import raster
-
-    drawn = raster.draw(scene, raster.Look(), 78, 24)
+    drawn = raster.draw(scene, look, 78, 24)
     titles = f"{scene.y.title} over {scene.x.title}"
-    return "\n".join([titles, drawn.text, *raster.legend(scene, "braille"), "", table(scene), ""]).encode()
+    return "\n".join([titles, drawn.text, *raster.legend(scene, look.marker), "", table(scene), ""]).encode()
 
 
-def png(scene: Scene) -> bytes:
+def png(scene: Scene, look: Look) -> bytes:
     """Draw the figure as pixels, 300 to an inch.
 
     Raises:
@@ -135,41 +138,34 @@ def png(scene: Scene) -> bytes:
     figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=300, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    _plot(axes, scene)
+    _plot(axes, scene, look)
     content = io.BytesIO()
     # Without the version of the library in it the file is the same on every machine that has the same one.
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
 
 
-def _plot(axes: "Axes", scene: Scene) -> None:
-    from workbench.widgets import raster
-
+def _plot(axes: "Axes", scene: Scene, look: Look) -> None:
+    frame = raster.frame(scene, x_most=6, y_most=6)
     for one, other, flat_first in scatter.stairs(scene):
         corner = (other.x, one.y) if flat_first else (one.x, other.y)
         axes.plot((one.x, corner[0], other.x), (one.y, corner[1], other.y), color=FRONT, linewidth=0.6, zorder=1)
+    if line := look.line(scene, frame.x_limits, LINE_POINTS):
+        axes.plot(*zip(*line, strict=True), color=WORTH, linewidth=0.6, dashes=DASH, zorder=1)
+    for point in look.barred(scene):
+        low, high = scatter.spread(point, scene.y) or (point.y, point.y)
+        near, far = scatter.spread(point, scene.x) or (point.x, point.x)
+        axes.errorbar(
+            [point.x], [point.y], xerr=([point.x - near], [far - point.x]), yerr=([point.y - low], [high - point.y]),
+            color=INTERVAL, elinewidth=0.5, capsize=1.5, zorder=2,
+        )  # fmt: skip
     for point in scene.points:
-        is_front = point.row.id in scene.front
-        if is_front:
-            low, high = scatter.spread(point, scene.y) or (point.y, point.y)
-            near, far = scatter.spread(point, scene.x) or (point.x, point.x)
-            errors = ([point.x - near], [far - point.x]), ([point.y - low], [high - point.y])
-            axes.errorbar(
-                [point.x],
-                [point.y],
-                xerr=errors[0],
-                yerr=errors[1],
-                color=INTERVAL,
-                elinewidth=0.5,
-                capsize=1.5,
-                zorder=2,
-            )
         size = (2 * RADII[scene.third(point.z)]) ** 2
-        color, mark = (FRONT, "D") if is_front else (DOMINATED, "o")
+        is_front = point.row.id in scene.front
+        color, mark = _color(scene, is_front=is_front), "D" if is_front else "o"
         axes.scatter([point.x], [point.y], s=size, color=color, marker=mark, linewidths=0, zorder=3)
     for point in scene.baselines:
         axes.scatter([point.x], [point.y], s=14, color=BASELINE, marker="x", linewidths=0.8, zorder=4)
-    frame = raster.frame(scene, x_most=6, y_most=6)
     for point, name in scatter.labels(scene):
         is_left = scene.x.place(point.x) > sum(frame.x_limits) / 2
         axes.annotate(
@@ -189,6 +185,11 @@ def _plot(axes: "Axes", scene: Scene) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _color(scene: Scene, *, is_front: bool) -> str:
+    """Dim what is dominated; where there is no front, nothing is."""
+    return FRONT if is_front or not scene.has_front else DOMINATED
+
+
 def label(axis: Axis) -> str:
     """Name an axis in a figure: what it is, and the unit."""
     return names.get(axis.key) or f"{axis.column.help} ({axis.column.title})"
@@ -197,10 +198,8 @@ def label(axis: Axis) -> str:
 class _Paper:
     """A drawing in SVG, in points; y counts from above."""
 
-    def __init__(self, scene: Scene) -> None:
-        from workbench.widgets import raster
-
-        self.scene = scene
+    def __init__(self, scene: Scene, look: Look) -> None:
+        self.scene, self.look = scene, look
         self.frame = raster.frame(scene, x_most=6, y_most=6)
         self.left, self.right, self.top, self.bottom = 34.0, WIDTH - 6.0, 6.0, HEIGHT - 37.0
         self.parts: list[str] = []
@@ -214,9 +213,9 @@ class _Paper:
         at = self.bottom - (self.scene.y.place(value) - low) / (high - low) * (self.bottom - self.top)
         return min(max(at, self.top), self.bottom)
 
-    def line(self, *ends: tuple[float, float], color: str, width: float = 0.5) -> None:
+    def line(self, *ends: tuple[float, float], color: str, width: float = 0.5, more: str = "") -> None:
         points = " ".join(f"{x:.2f},{y:.2f}" for x, y in ends)
-        self.parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{width}"/>')
+        self.parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{width}"{more}/>')
 
     def words(self, x: float, y: float, words: str, *, anchor: str = "middle", more: str = "") -> None:
         self.parts.append(f'<text x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"{more}>{_clean(words)}</text>')
@@ -228,7 +227,8 @@ class _Paper:
             path = f"M{x:.2f} {y - r:.2f}L{x + r:.2f} {y:.2f}L{x:.2f} {y + r:.2f}L{x - r:.2f} {y:.2f}Z"
             self.parts.append(f'<path d="{path}" fill="{FRONT}">{title}</path>')
         else:
-            self.parts.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{radius}" fill="{DOMINATED}">{title}</circle>')
+            color = _color(self.scene, is_front=False)
+            self.parts.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{radius}" fill="{color}">{title}</circle>')
 
     def cross(self, x: float, y: float) -> None:
         self.line((x - 2, y - 2), (x + 2, y + 2), color=BASELINE, width=0.8)
@@ -250,7 +250,11 @@ class _Paper:
         self.words(9, middle, label(self.scene.y), more=f' transform="rotate(-90 9 {middle:.2f})"')
 
     def front(self) -> None:
-        for point in self.scene.front_points():
+        low, high = self.frame.y_limits
+        places = self.look.line(self.scene, self.frame.x_limits, LINE_POINTS)
+        if line := [(self.x(x), self.y(y)) for x, y in places if low <= self.scene.y.place(y) <= high]:
+            self.line(*line, color=WORTH, more=f' stroke-dasharray="{DASH[0]:g} {DASH[1]:g}"')
+        for point in self.look.barred(self.scene):
             x, y = self.x(point.x), self.y(point.y)
             if (reach := scatter.spread(point, self.scene.y)) is not None:
                 self.line((x, self.y(reach[0])), (x, self.y(reach[1])), color=INTERVAL)
@@ -283,10 +287,11 @@ class _Paper:
 
     def legend(self) -> None:
         y = HEIGHT - 4.0
-        self.mark(self.left, y - 2.4, 1, is_front=True)
-        self.words(self.left + 5, y, "front", anchor="start")
+        if self.scene.has_front:
+            self.mark(self.left, y - 2.4, 1, is_front=True)
+            self.words(self.left + 5, y, "front", anchor="start")
         self.mark(self.left + 32, y - 2.4, 1, is_front=False)
-        self.words(self.left + 37, y, "dominated", anchor="start")
+        self.words(self.left + 37, y, "dominated" if self.scene.has_front else "run", anchor="start")
         self.cross(self.left + 82, y - 2.4)
         self.words(self.left + 87, y, "baseline", anchor="start")
         for third, radius in enumerate(RADII):
@@ -294,9 +299,9 @@ class _Paper:
         self.words(self.left + 152, y, f"{self.scene.z.column.title}, low to high", anchor="start")
 
 
-def svg(scene: Scene) -> bytes:
+def svg(scene: Scene, look: Look) -> bytes:
     """Draw the figure as vectors, at the size of a column; needs nothing that is not always there."""
-    paper = _Paper(scene)
+    paper = _Paper(scene, look)
     for part in (paper.axes, paper.front, paper.points, paper.legend):
         part()
     head = (
@@ -311,8 +316,10 @@ def _clean(name: str) -> str:
     return escape("".join(letter if letter.isprintable() else "?" for letter in name))
 
 
-formats: dict[str, Callable[[Scene], bytes]] = {".svg": svg, ".png": png, ".txt": text, ".csv": csv, ".json": json}
-"""By the ending of the file."""
+drawings: dict[str, Callable[[Scene, Look], bytes]] = {".svg": svg, ".png": png, ".txt": text}
+tables: dict[str, Callable[[Scene], bytes]] = {".csv": csv, ".json": json}
+formats = (*drawings, *tables)
+"""Endings of files; they decide what is written."""
 
 
 def problem_of(path: Path) -> str:
@@ -326,8 +333,13 @@ def problem_of(path: Path) -> str:
     return ""
 
 
-def write(scene: Scene, path: Path) -> None:
+def write(scene: Scene, path: Path, look: Look | None = None) -> None:
     """Write a figure; the ending of the name decides what.
+
+    Args:
+        scene: the points.
+        path: of a new file.
+        look: what is drawn beside them, as on the screen; None for the intervals of the front alone.
 
     Raises:
         ExportError: the ending is unknown, there are no points, a file is there already, or it cannot be written.
@@ -337,7 +349,8 @@ def write(scene: Scene, path: Path) -> None:
         raise ExportError(problem)
     if not scene.points:
         raise ExportError("there is no finished run to draw; widen the filter or choose other axes.")
-    content = formats[path.suffix.lower()](scene)
+    ending = path.suffix.lower()
+    content = drawings[ending](scene, look or Look()) if ending in drawings else tables[ending](scene)
     try:
         files.write_bytes(path, content)
     except OSError as error:

@@ -56,6 +56,16 @@ class Look(Struct, frozen=True, kw_only=True):
     """Draw the line of equal worth through the selected run."""
     marker: Marker = "braille"
 
+    def barred(self, scene: Scene) -> list[Point]:
+        """List the points whose intervals are drawn, the selected one last."""
+        chosen = scene.point(self.selected)
+        return [*scene.front_points(), *([chosen] if chosen else [])] if self.has_bars else []
+
+    def line(self, scene: Scene, limits: tuple[float, float], count: int) -> list[tuple[float, float]]:
+        """Give the line of equal worth (``Rate.drawn``); empty where none is drawn."""
+        chosen = scene.point(self.selected)
+        return self.rate.drawn(scene, chosen, limits, count) if self.rate is not None and chosen else []
+
 
 class Frame(Struct, frozen=True, kw_only=True):
     """The axes: limits and ticks as places (see ``Axis.place``)."""
@@ -152,13 +162,12 @@ class _Canvas:
         scene, look = self.scene, self.look
         chosen = scene.point(look.selected)
         front = scene.front_points()
-        if look.rate is not None and chosen is not None:
-            self._iso(look.rate, chosen)
+        self._iso()
         self._stairs()
-        if look.has_bars:
-            for point in (*front, *([chosen] if chosen else [])):
-                self._bars(point, "foreground" if point is chosen else "rule")
-        self._points((p for p in scene.points if p.row.id not in scene.front), self.glyphs.dominated, "dim")
+        for point in look.barred(scene):
+            self._bars(point, "foreground" if point is chosen else "rule")
+        others = (point for point in scene.points if point.row.id not in scene.front)
+        self._points(others, self.glyphs.dominated, "dim" if scene.has_front else "primary")
         for point in scene.baselines:
             self._put(point, self.glyphs.baseline, "foreground")
         self._points(front, self.glyphs.front, "primary")
@@ -222,13 +231,9 @@ class _Canvas:
             self.pen(start, line, left, color)
             self.pen(end, line, right, color)
 
-    def _iso(self, rate: Rate, through: Point) -> None:
-        low, high = self.frame.x_limits
-        for column in range(self.columns):
-            at = low + (high - low) * column / (self.columns - 1)
-            y = rate.line(self.scene, through, 10**at if self.scene.x.is_log else at)
-            if math.isfinite(self.scene.y.place(y)):
-                self.pen(column, self._line(y), self.glyphs.iso, "series-2")
+    def _iso(self) -> None:
+        for x, y in self.look.line(self.scene, self.frame.x_limits, self.columns):
+            self.pen(self._column(x), self._line(y), self.glyphs.iso, "series-2")
 
     def _label(self, point: Point, name: str) -> None:
         """Write the name beside a baseline where nothing stands; nowhere else."""
@@ -282,9 +287,9 @@ def _joined(row: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def legend(scene: Scene, marker: Marker) -> list[str]:
     """Say what the marks mean, a line each."""
     marks = glyphs(marker)
-    by = f"by {scene.z.column.title}, low to high"
+    others = " ".join(marks.dominated)
     return [
-        f"{' '.join(marks.front)} front   {' '.join(marks.dominated)} dominated",
-        f"({by})",
+        f"{' '.join(marks.front)} front   {others} dominated" if scene.has_front else f"{others} runs",
+        f"(by {scene.z.column.title}, low to high)",
         f"{marks.selected} selected  {marks.marked} marked  {marks.baseline} baseline",
     ]

@@ -63,9 +63,8 @@ class Axis(Struct, frozen=True):
         if not (self.column.spans_powers or self.key in changes) or before <= 0 or after <= 0:
             return f"{after - before:+.3g} {self.column.title}"
         lower, higher = changes.get(self.key, ("lower", "higher"))
-        if after == before:
-            return f"as much {self.column.title}"
-        return f"{max(after / before, before / after):.3g}x {lower if after < before else higher}"
+        ratio = f"{max(after / before, before / after):.3g}"
+        return f"equal {self.column.title}" if ratio == "1" else f"{ratio}x {lower if after < before else higher}"
 
 
 def numeric() -> list[Column]:
@@ -242,6 +241,13 @@ class Rate(Struct, frozen=True):
             units = (x - through.x) / self.worth
         # Where both better sides are alike, more of the one pays for less of the other.
         return through.y + units * (-1 if made.x.column.better == made.y.column.better else 1)
+
+    def drawn(self, made: Scene, through: Point, limits: tuple[float, float], count: int) -> list[tuple[float, float]]:
+        """Give the line at so many evenly spaced places of the x axis, those where it has a place on the y axis."""
+        low, high = limits
+        places = (low + (high - low) * at / max(1, count - 1) for at in range(count))
+        xs = [10**place if made.x.is_log else place for place in places]
+        return [(x, y) for x in xs if math.isfinite(made.y.place(y := self.line(made, through, x)))]
 
     def better(self, made: Scene, through: Point) -> list[Point]:
         """List the runs that are worth more."""

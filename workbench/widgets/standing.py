@@ -44,8 +44,10 @@ def caption(made: Scene, rows: Sequence[Row], others: int, width: int) -> Text:
         what = rows[0].backbone if len(backbones) == 1 else f"{len(backbones)} backbones"
         more = f"; f: {others} more" if others > 0 else ""
         room = max(8, width - text.cell_len)
-        shown = f"{len(made.points)} of {len(rows)} finished, {what} on {rows[0].dataset}{more}"
-        text.append(words.cut(shown, room).rjust(room))
+        count, where = f"{len(made.points)} of {len(rows)}", f" on {rows[0].dataset}{more}"
+        shown = (f"{count} finished, {what}{where}", f"{count}, {what}{where}", f"{count}{where}")
+        fitting = next((one for one in shown if len(one) <= room), shown[-1])
+        text.append(words.cut(fitting, room).rjust(room))
     return text
 
 
@@ -151,7 +153,8 @@ def doubts(made: Scene) -> str:
     if len(found) > 1:
         return f"! latencies under {len(found)} conditions do not compare: {'; '.join(found)}"
     noisy = sum(bool(point.row.contended) for point in made.points)
-    return f"! {noisy} latenc{'ies' if noisy > 1 else 'y'} contended: measure again" if noisy else ""
+    what = f"! {noisy} latenc{'ies' if noisy > 1 else 'y'} contended"
+    return f"{what}; to time all together: pqd-workbench measure --all" if noisy else ""
 
 
 def front(made: Scene, selected: str | None, width: int, most: int) -> list[Text]:
