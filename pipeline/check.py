@@ -26,6 +26,8 @@ Outcome = Literal["pass", "note", "fail"]
 
 MEAN, STD = 0.5, 0.25
 """Of each channel of the random images, scaled to [0, 1]."""
+WEIGHT_BITS = 7
+"""Whose products every processor adds exactly: the backbone is tried, not the processor."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -212,12 +214,13 @@ def _can_be_prepared(subject: Subject) -> tuple[Outcome, str]:
 
     from pipeline.engine import placement
 
-    prepared = placement.prepare(subject.model).train()
+    scheme = placement.Scheme(weight_bits=WEIGHT_BITS)
+    prepared = placement.prepare(subject.model, scheme).train()
     with torch.no_grad():
         for _ in range(2):
             prepared(subject.x)
         subject.prepared = prepared.eval()
-        other = placement.prepare(subject.model)
+        other = placement.prepare(subject.model, scheme)
         other.load_state_dict(prepared.state_dict())
         same = torch.equal(other.eval()(subject.x), prepared(subject.x))
     if not same:

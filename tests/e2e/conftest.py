@@ -13,10 +13,11 @@ from pipeline import events, recipe, worker
 from pipeline.recipe import Recipe
 from pipeline.runs import process
 from pipeline.runs.store import Run, RunStore
+from tests.processor import OVERFLOWS
 
 stage_tables = {
     "P": {"stage": "prune", "sparsity": 0.6, "epochs": 2},
-    "Q": {"stage": "quantize", "epochs": 2},
+    "Q": {"stage": "quantize", "epochs": 2, "reduce_range": OVERFLOWS},
     "D": {"stage": "distill", "epochs": 2},
 }
 ordered_subsets = ["".join(letters) for count in range(4) for letters in permutations("PQD", count)]

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.engine import lowering, onednn, placement, program
+from tests.processor import SCHEME
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 pytestmark = pytest.mark.skipif(not onednn.supported(), reason="oneDNN has no INT8 operators here")
@@ -18,7 +19,7 @@ def images(count, side=32):
 def network(model, side=32, *, prepare=True):
     """Lower a network, write its program and read it back."""
     if prepare:
-        model = placement.prepare(model)
+        model = placement.prepare(model, SCHEME)
         with torch.no_grad():
             model.train()(images(16, side) / 128 - 1)
     lowered = lowering.lower(model.eval(), mean=MEAN, std=STD)

@@ -12,6 +12,7 @@ from torch import nn
 from pipeline.engine import lowering, onnx_graph, placement, program
 from pipeline.errors import ExportError
 from pipeline.runtimes.onnxruntime import operators
+from tests.processor import SCHEME
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -27,7 +28,7 @@ def normalised(x):
 def prepared(name, side=32):
     torch.manual_seed(0)
     backbone = import_module(f"pipeline.backbones.{name}").build(num_classes=10, in_channels=3)
-    model = placement.prepare(backbone)
+    model = placement.prepare(backbone, SCHEME)
     with torch.no_grad():
         model(normalised(images(4, side)))
     return model.eval()

@@ -9,6 +9,7 @@ from torch import nn
 
 from pipeline.engine import lowering, onnx_graph, placement, program
 from pipeline.runtimes.onnxruntime import arithmetic, operators
+from tests.processor import SCHEME
 
 CLASSES, SIDE, EACH = 10, 64, 4
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
@@ -52,7 +53,7 @@ def built(name):
 @torch.no_grad()
 def calibrated(model):
     """Prepare, set all ranges, and solve for the last layer (ridge regression), so that the logits mean something."""
-    prepared = placement.prepare(model.train())
+    prepared = placement.prepare(model.train(), SCHEME)
     x = normalised(images(0))
     for _ in range(2):
         prepared(x)

@@ -154,11 +154,12 @@ def network() -> Path:
     from pipeline.backbones import tiny
     from pipeline.compact import file
     from pipeline.engine import checkpoint, lowering, onnx_graph, placement, program
+    from tests.processor import SCHEME
 
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     torch.manual_seed(0)
-    prepared = placement.prepare(tiny.build(num_classes=len(CLASSES), in_channels=1).train())
+    prepared = placement.prepare(tiny.build(num_classes=len(CLASSES), in_channels=1).train(), SCHEME)
     images = torch.randint(0, 256, (32, 1, 8, 8), dtype=torch.uint8)
     prepared((images / 255 - MEAN) / STD)
     lowered = lowering.lower(prepared, mean=[MEAN], std=[STD])

@@ -11,6 +11,7 @@ from pipeline.backbones import tiny
 from pipeline.engine import lowering, onnx_graph, placement, program
 from pipeline.errors import MeasurementError
 from tests.pipeline.runtimes import tiny_checkpoint, tiny_onnx
+from tests.processor import SCHEME
 
 # That one compiles at its first call, and has tests of its own.
 names = [name for name in catalog.names("runtimes") if name != "inductor"]
@@ -42,7 +43,7 @@ def integer_paths(tmp_path_factory):
     """Give the files of a real network, lowered to INT8: three convolutions and a linear layer."""
     folder = tmp_path_factory.mktemp("integer")
     torch.manual_seed(0)
-    model = placement.prepare(tiny.build(num_classes=10, in_channels=3))
+    model = placement.prepare(tiny.build(num_classes=10, in_channels=3), SCHEME)
     with torch.no_grad():
         model(torch.randn(8, 3, 8, 8))
     lowered = lowering.lower(model.eval(), mean=(0.5,) * 3, std=(0.25,) * 3)

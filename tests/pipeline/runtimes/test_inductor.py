@@ -10,6 +10,7 @@ from pipeline.compact import file
 from pipeline.engine import lowering, placement, program
 from pipeline.errors import MeasurementError
 from pipeline.runtimes import inductor
+from tests.processor import SCHEME
 
 
 def images(count, side=8):
@@ -21,7 +22,7 @@ def write(path, *, prepare):
     torch.manual_seed(0)
     model = tiny.build(num_classes=10, in_channels=3)
     if prepare:
-        model = placement.prepare(model)
+        model = placement.prepare(model, SCHEME)
         with torch.no_grad():
             model(torch.from_numpy(images(16)) / 128 - 1)
     lowered = lowering.lower(model.eval(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
