@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from pipeline.runs.rows import Row
-from workbench.machine import Sampler, Usage
+from workbench.machine import Sampler, Usage, is_here
 from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens._base import WorkbenchScreen
 from workbench.tail import Earlier
@@ -210,7 +210,9 @@ class LiveScreen(WorkbenchScreen):
         if not self._is_paused:
             self.query_one(StageStrip).show_row(row, now_s)
             self.query_one("#about", Line).show(live_words.head(self.app, row, now_s, self.size.width))
-            if self._usage is not None:
+            if not is_here(row.host):
+                self.query_one(MachineStrip).show_host(row.host)
+            elif self._usage is not None:
                 self.query_one(MachineStrip).show_usage(self._usage)
         self.query_one("#numbers", Line).show(self._numbers(row, now_s))
 
