@@ -4,6 +4,7 @@ It imports what it looks at, torch included, so it has a process of its own.
 """
 
 import importlib.metadata
+import importlib.util
 import platform
 import shutil
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def facts() -> Iterator[Fact]:
     yield from _packages()
     yield from _runtimes()
     yield _compiler()
-    yield _accelerator()
+    yield from _accelerator()
 
 
 def _processor(cpu: str, cores: int, instruction_set: str) -> Fact:
@@ -83,17 +84,24 @@ def _compiler() -> Fact:
     return Fact(about="compiler", outcome="ok", text=found)
 
 
-def _accelerator() -> Fact:
+def _accelerator() -> Iterator[Fact]:
     try:
         import torch
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        return Fact(about="GPU", outcome="bad", text=f"torch cannot be imported: {reason}", fix="Install torch again.")
+        yield Fact(about="GPU", outcome="bad", text=f"torch cannot be imported: {reason}", fix="Install torch again.")
+        return
     if not torch.cuda.is_available():
-        return Fact(
+        yield Fact(
             about="GPU", outcome="warn", text="none that torch can use; training runs on the CPU",
             fix="Small networks and the digits train well without; for CIFAR expect hours.",
         )  # fmt: skip
+        return
     free, total = torch.cuda.mem_get_info()
     name = torch.cuda.get_device_name()
-    return Fact(about="GPU", outcome="ok", text=f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")
+    yield Fact(about="GPU", outcome="ok", text=f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")
+    if torch.version.cuda is not None and importlib.util.find_spec("pynvml") is None:
+        yield Fact(
+            about="GPU load", outcome="warn", text="Live cannot show it: the package that asks the driver is absent",
+            fix="Install it: pip install 'pqd-workbench[gpu]'",
+        )  # fmt: skip

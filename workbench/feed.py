@@ -4,7 +4,6 @@ The details of a run (its recipe, its stages, its curves, what it printed) are r
 """
 
 import math
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run, RunStore
 from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
+from workbench.tail import Tail
 
 if TYPE_CHECKING:
     from pipeline.events import AnyEvent
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2000
 """Points of a curve that are kept: enough to look closely at a tenth of it. Twice as many before it is thinned."""
-LOG_BYTES = 65536
-"""How much of the end of a log is read when a run is first followed."""
 LOOK_S = 0.1
 """How long reading runs for the first time may hold up what is already known."""
-control = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Feed:
@@ -46,7 +43,8 @@ class Feed:
         self._failure = ""
         self._interest = Interest()
         self._followed: dict[str, _Followed] = {}
-        self._log: _Log | None = None
+        self._log: Tail | None = None
+        self._log_read_s = -math.inf
         self._wake = threading.Event()
         self._closed = False
 
@@ -111,15 +109,22 @@ class Feed:
             detail = followed.look(has_curves=interest.has_curves, redraw_s=self._settings.redraw_s)
             if detail is not None:
                 self._post(DetailChanged(detail))
-        if interest.log is None:
+        self._poll_log(interest.log)
+
+    def _poll_log(self, run_id: str | None) -> None:
+        if run_id is None:
             self._log = None
             return
-        if self._log is None or self._log.run.id != interest.log:
-            self._log = _Log(self._store.run(interest.log))
-        lines = self._log.look(redraw_s=self._settings.redraw_s)
+        now = time.monotonic()
+        if self._log is None or self._log.run.id != run_id:
+            self._log = Tail(self._store.run(run_id), self._settings.log_lines)
+        elif now - self._log_read_s < self._settings.redraw_s:
+            # Each time moves every line in sight.
+            return
+        lines, earlier = self._log.look()
         if lines:
-            self._post(LogGrew(interest.log, lines, is_first=self._log.is_unread))
-            self._log.is_unread = False
+            self._log_read_s = now
+            self._post(LogGrew(run_id, lines, earlier))
 
 
 class _Followed:
@@ -192,39 +197,6 @@ class _Followed:
                     self._bad[name] = self._bad.get(name, 0) + 1
 
 
-class _Log:
-    """What a run printed, from near its end on."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.is_unread = True
-        """Nothing of it has been posted."""
-        self._offset: int | None = None
-        self._cut = b""
-        self._read_s = -math.inf
-
-    def look(self, *, redraw_s: float) -> tuple[str, ...]:
-        """Read on, when the last lines are old enough: each time moves every line in sight."""
-        now = time.monotonic()
-        if now - self._read_s < redraw_s:
-            return ()
-        try:
-            size = self.run.log_path.stat().st_size
-            if self._offset is None:
-                self._offset = max(0, size - LOG_BYTES)
-            if size == self._offset:
-                return ()
-            self._read_s = now
-            with self.run.log_path.open("rb") as log:
-                log.seek(self._offset)
-                content = self._cut + log.read(LOG_BYTES)
-                self._offset = log.tell()
-        except OSError:
-            return ()
-        *lines, self._cut = content.split(b"\n")
-        return tuple(_printable(line) for line in lines)
-
-
 def _size(run: Run) -> int:
     try:
         return run.events_path.stat().st_size
@@ -275,12 +247,6 @@ def thinned(xs: Sequence[float], ys: Sequence[float], most: int = MOST_POINTS) -
 
 def _or(value: float, instead: float) -> float:
     return value if math.isfinite(value) else instead
-
-
-def _printable(line: bytes) -> str:
-    # A progress bar overwrites its line by carriage returns; only what stood there last is kept.
-    text = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace")
-    return control.sub("", text).replace("\t", "    ")
 
 
 def _sentence(error: Exception) -> str:

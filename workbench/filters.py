@@ -138,7 +138,6 @@ def _number(column: Column, sign: str, text: str, word: str) -> Term:
         raise FilterError(f"{word!r}: {text!r} is not a number; {column.key} takes {allowed}.")
     if found[2] and found[2] not in column.units:
         raise FilterError(f"{word!r}: {found[2]!r} is not a unit of {column.key}; it takes {allowed}.")
-    wanted = float(found[1]) * (column.units[found[2]] if found[2] else 1.0)
     factor = column.units[found[2]] if found[2] else 1.0
     wanted = float(found[1]) * factor
     if sign in (">", "<", ">=", "<="):

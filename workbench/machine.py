@@ -37,6 +37,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     gpus: tuple[Gpu, ...] = ()
 
 
+def is_here(host: str) -> bool:
+    """Tell whether a run is of this machine; an empty name is one that is not known yet."""
+    return host in ("", platform.node())
+
+
 class Sampler:
     """Looks at the machine; used by one thread at a time."""
 
@@ -57,7 +62,7 @@ class Sampler:
         import psutil
 
         memory = psutil.virtual_memory()
-        percent, resident = self._of_run(pid if host in ("", platform.node()) else None)
+        percent, resident = self._of_run(pid if is_here(host) else None)
         return Usage(
             cpu_percent=round(psutil.cpu_percent(None)),
             load=round(os.getloadavg()[0], 1),
@@ -111,7 +116,7 @@ class Sampler:
 
 
 def _find_gpus() -> tuple[Any, list[Any]]:
-    """Find the module that asks the driver, and the GPUs; none where either is missing."""
+    """Find the module that asks the driver (the extra ``gpu``), and the GPUs; none where either is missing."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:

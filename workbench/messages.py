@@ -8,6 +8,7 @@ from textual.message import Message
 from pipeline.runs.rows import Row
 from pipeline.runs.state import RunState
 from pipeline.runs.store import Run
+from workbench.tail import Earlier
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -81,13 +82,13 @@ class DetailChanged(Message):
 class LogGrew(Message):
     """The run whose log is wanted printed something."""
 
-    def __init__(self, run_id: str, lines: tuple[str, ...], *, is_first: bool = False) -> None:
+    def __init__(self, run_id: str, lines: tuple[str, ...], earlier: Earlier | None = None) -> None:
         super().__init__()
         self.run_id = run_id
         self.lines = lines
         """What was printed since the last message, without control characters."""
-        self.is_first = is_first
-        """The reading of the log began anew: the lines take the place of earlier ones."""
+        self.earlier = earlier
+        """What stands before them, where they take the place of all that were told; None where they go on."""
 
 
 class FeedFailed(Message):

@@ -90,7 +90,7 @@ class RunActions(Host):
         def change(answer: tuple[frozenset[str], tuple[str, ...]] | None) -> None:
             if answer is not None:
                 gone, wanted = answer
-                self._annotate(rows, lambda known: _tagged(known, gone, wanted))
+                self._annotate(rows, lambda known: known.tagged(wanted, gone))
 
         known = Counter(tag for row in (self.shelf.rows or {}).values() for tag in row.tags)
         self.push_screen(TagsModal(rows, known), change)
@@ -187,26 +187,25 @@ class RunActions(Host):
 
         def delete(answer: bool | None) -> None:
             if answer:
-                self._on_each(rows, self.store.delete, self._deleted)
+                self._change(lambda: self._delete(rows))
 
         lines = [f"{row.name}  {row.id}" for row in rows[:6]] + [f"and {len(rows) - 6} more"] * (len(rows) > 6)
         lines.append("The trash keeps a run for a day; u brings it back. Stage results that other runs share stay.")
         question = "delete this run?" if len(rows) == 1 else f"delete {len(rows)} runs?"
         self.push_screen(ConfirmModal(question, "\n".join(lines), yes="delete", no="keep"), delete)
 
-    def _deleted(self, rows: Sequence[Row]) -> None:
-        self.shelf.deleted.append(tuple(rows))
-        self.say(f"Deleted {_named(rows)}; u brings {'it' if len(rows) == 1 else 'them'} back.")
+    def _delete(self, rows: Sequence[Row]) -> str:
+        self.store.delete(*(self.store.run(row.id) for row in rows))
+        return f"Deleted {_named(rows)}; u brings {'it' if len(rows) == 1 else 'them'} back."
 
     def action_undo(self) -> None:
-        """Bring back the runs that were deleted last."""
-        if not self.shelf.deleted:
-            self.say("Nothing was deleted since the workbench was opened.", is_error=True)
-            return
-        rows = self.shelf.deleted.pop()
-        self._on_each(
-            rows, lambda run: self.store.restore(run.id), lambda done: self.say(f"Brought back {_named(done)}.")
-        )
+        """Bring back the runs that were deleted last, in whatever session."""
+        self._change(self._bring_back)
+
+    def _bring_back(self) -> str:
+        names = [run.name() for run in self.store.restore_last()]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"Brought back {', '.join(names[:3])}{more}."
 
     def action_resume(self) -> None:
         """Launch the recipe of the selected run again, after showing what would be reused and what trained."""
@@ -251,6 +250,16 @@ class RunActions(Host):
             self.call_from_thread(self.watch_launched, again.id)
 
     @work(thread=True, exit_on_error=False, group="actions")
+    def _change(self, change: Callable[[], str]) -> None:
+        """Change the store in a thread, and say what came of it."""
+        try:
+            said, is_error = change(), False
+        except (PipelineError, OSError) as error:
+            said, is_error = str(error), True
+        self.feed.look()
+        self.call_from_thread(self.say, said, is_error=is_error)
+
+    @work(thread=True, exit_on_error=False, group="actions")
     def _on_each(
         self, rows: Sequence[Row], change: Callable[[Run], object], done: Callable[[Sequence[Row]], None]
     ) -> None:
@@ -270,11 +279,6 @@ class RunActions(Host):
         if problems:
             more = f" And {len(problems) - 1} more like it." if len(problems) > 1 else ""
             self.call_from_thread(self.say, f"{problems[0]}{more}", is_error=True)
-
-
-def _tagged(known: Annotations, gone: frozenset[str], wanted: Sequence[str]) -> Annotations:
-    kept = [tag for tag in known.tags if tag not in gone]
-    return msgspec.structs.replace(known, tags=tuple(dict.fromkeys([*kept, *wanted])))
 
 
 def _named(rows: Sequence[Row]) -> str:

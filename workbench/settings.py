@@ -48,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds between two looks at the store."""
     redraw_s: Annotated[Seconds, _help("least seconds between two drawings of the same curves")] = 1.0
     """Least seconds between two drawings of the same curves."""
+    log_lines: Annotated[Annotated[int, Meta(ge=100, le=100_000)], _help("most lines of a log that Live keeps")] = 5000
+    """Most lines of a log that Live keeps; earlier ones are in the file."""
     low_bandwidth: Annotated[bool, _help("for a slow line: no animation, a drawing every 2 s at most")] = False
     """Nothing is animated, and little is drawn."""
     bell: Annotated[bool, _help("ring the terminal's bell once when a run ends")] = True

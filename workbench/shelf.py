@@ -44,8 +44,6 @@ class Shelf:
         """No run is still being read for the first time."""
         self.marked: set[str] = set()
         """Ids of the runs that a person marked."""
-        self.deleted: list[tuple[Row, ...]] = []
-        """Runs that were deleted since the workbench was opened, those of one deletion together."""
         self.selected: str | None = None
         """Id of the run that the screens are about; None before there is one, or where the filter leaves none."""
         self.filter = _recalled(self._memory.get("runs.filter", ""))

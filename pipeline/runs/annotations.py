@@ -1,5 +1,6 @@
 """What a person adds to a run: tags, a note, a pin. It lies in the run's folder and changes nothing else there."""
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,11 @@ class Annotations(Struct, frozen=True, kw_only=True):
     """A text for people; may have several lines."""
     pinned: bool = False
     """Stands above the others."""
+
+    def tagged(self, added: Iterable[str], gone: Container[str] = ()) -> "Annotations":
+        """Give the same with other tags: without those that are gone, with the added ones at the end."""
+        kept = [tag for tag in self.tags if tag not in gone]
+        return msgspec.structs.replace(self, tags=tuple(dict.fromkeys([*kept, *added])))
 
 
 _decoder = msgspec.json.Decoder(Annotations)

@@ -100,6 +100,13 @@ class Run:
 
         return recipe.load(self.folder / "recipe.toml")
 
+    def name(self) -> str:
+        """Read the recipe's name; the id where the recipe cannot be read."""
+        try:
+            return self.recipe().name
+        except PipelineError:
+            return self.id
+
     def events(self, offset: int = 0) -> tuple[list[AnyEvent], int]:
         """Read the events from a byte offset on; returns them and the new offset.
 
@@ -267,38 +274,47 @@ class RunStore:
         Raises:
             RunNotFound: says the nearest id.
         """
-        runs = self.runs()
-        if name == "last" and runs:
-            return runs[0]
-        exact = [run for run in runs if run.id == name]
-        near = [run for run in runs if name and (run.id.startswith(name) or run.id.endswith(name))]
-        if exact or len(near) == 1:
-            return (exact or near)[0]
-        named = [run for run in runs if _name(run) == name]
-        if named:
-            return named[0]
-        if near:
-            raise RunNotFound(f"{name!r} fits {len(near)} runs: {', '.join(run.id for run in near[:5])}.")
-        if not runs:
-            raise RunNotFound(f"there is no run {name!r}: the store {str(self.folder)!r} is empty.")
-        raise RunNotFound(f"there is no run {name!r}; {suggest(name, [run.id for run in runs[:8]])}")
+        return _find(name, self.runs(), f"the store {str(self.folder)!r}")
 
-    def delete(self, run: Run) -> None:
-        """Put the folder of a run that is over into the trash, where it stays for a day; stage results stay.
+    def open_trashed(self, name: str) -> Run:
+        """Find a run in the trash, as ``open`` does; ``last`` is the one that was deleted last.
 
         Raises:
-            RunStoreError: the run is alive, or its folder cannot be moved.
+            RunNotFound: says the nearest id.
         """
-        if run.is_alive():
-            raise RunStoreError(f"the run {run.id} is still alive; stop it first.")
+        runs = [run for deletion in self.trashed() for run in deletion]
+        return _find(name, runs, f"the trash of the store {str(self.folder)!r}")
+
+    def delete(self, *runs: Run) -> None:
+        """Put the folders of runs that are over into the trash, where they stay for a day; stage results stay.
+
+        They are one deletion: ``restore_last`` brings them back together.
+
+        Raises:
+            RunStoreError: a run is alive (then none is deleted), or a folder cannot be moved.
+        """
+        for run in runs:
+            if run.is_alive():
+                raise RunStoreError(f"the run {run.id} is still alive; stop it first.")
         self.empty_trash()
-        try:
-            self.trash_folder.mkdir(exist_ok=True)
-            run.folder.rename(self.trash_folder / run.id)
-            # The day counts from now, not from the last change of the run.
-            os.utime(self.trash_folder / run.id)
-        except OSError as error:
-            raise RunStoreError(f"the run {run.id} cannot be removed: {error.strerror}.") from error
+        now_s = time.time()
+        for run in runs:
+            try:
+                self.trash_folder.mkdir(exist_ok=True)
+                run.folder.rename(self.trash_folder / run.id)
+                # The day counts from now, not from the last change of the run.
+                os.utime(self.trash_folder / run.id, (now_s, now_s))
+            except OSError as error:
+                raise RunStoreError(f"the run {run.id} cannot be removed: {error.strerror}.") from error
+
+    def trashed(self) -> list[tuple[Run, ...]]:
+        """List the runs in the trash by deletion, the last one first."""
+        found: dict[int, list[Run]] = {}
+        if self.trash_folder.is_dir():
+            for folder in sorted(self.trash_folder.iterdir(), reverse=True):
+                with contextlib.suppress(OSError):
+                    found.setdefault(folder.stat().st_mtime_ns, []).append(Run(folder))
+        return [tuple(found[when_ns]) for when_ns in sorted(found, reverse=True)]
 
     def restore(self, run_id: str) -> Run:
         """Take a run out of the trash.
@@ -312,6 +328,17 @@ class RunStore:
         except OSError as error:
             raise RunStoreError(f"the run {run_id} cannot be restored: {error.strerror}.") from error
         return run
+
+    def restore_last(self) -> list[Run]:
+        """Take the runs of the last deletion out of the trash, whoever deleted them.
+
+        Raises:
+            RunStoreError: the trash is empty, or a run cannot be moved.
+        """
+        deletions = self.trashed()
+        if not deletions:
+            raise RunStoreError("Nothing lies in the trash; it keeps a deleted run for a day.")
+        return [self.restore(run.id) for run in deletions[0]]
 
     def empty_trash(self, older_than_s: float = TRASH_S) -> None:
         """Remove for good what was deleted longer ago; what cannot be removed is left."""
@@ -328,11 +355,21 @@ class RunStore:
         return (self.stages_folder / key / "result.json").exists()
 
 
-def _name(run: Run) -> str:
-    try:
-        return run.recipe().name
-    except PipelineError:
-        return ""
+def _find(name: str, runs: Sequence[Run], place: str) -> Run:
+    if name == "last" and runs:
+        return runs[0]
+    exact = [run for run in runs if run.id == name]
+    near = [run for run in runs if name and (run.id.startswith(name) or run.id.endswith(name))]
+    if exact or len(near) == 1:
+        return (exact or near)[0]
+    named = next((run for run in runs if run.name() == name), None)
+    if named is not None:
+        return named
+    if near:
+        raise RunNotFound(f"{name!r} fits {len(near)} runs: {', '.join(run.id for run in near[:5])}.")
+    if not runs:
+        raise RunNotFound(f"there is no run {name!r}: {place} is empty.")
+    raise RunNotFound(f"there is no run {name!r} in {place}; {suggest(name, [run.id for run in runs[:8]])}")
 
 
 def read_environment(run: Run) -> dict[str, Any]:

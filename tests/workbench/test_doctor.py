@@ -1,5 +1,6 @@
 """A look at the machine says what is missing and how to mend it, and never holds the app up."""
 
+import importlib
 import importlib.util
 import json
 import socket
@@ -10,6 +11,7 @@ import urllib.request
 
 import pytest
 
+from pipeline import doctor as pipeline_doctor
 from tests.workbench.conftest import screen_text, until
 from workbench import doctor
 from workbench.memory import Memory
@@ -54,6 +56,33 @@ def test_looking_imports_torch_in_its_own_process_only(store):
         f"list(doctor.facts(Path({str(store.folder)!r})))\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=110)
+
+
+def on_a_gpu(monkeypatch, *, cuda="12.8"):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (60 * 2**30, 80 * 2**30))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+
+
+def test_a_gpu_whose_driver_nothing_can_ask_is_told_of_the_extra(monkeypatch, tmp_path):
+    on_a_gpu(monkeypatch)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    found = facts(pipeline_doctor._accelerator())
+    assert found["GPU"].text == "Some GPU, 60 of 80 GiB free"
+    assert found["GPU load"].outcome == "warn"
+    assert found["GPU load"].fix == "Install it: pip install 'pqd-workbench[gpu]'"
+    (tmp_path / "pynvml.py").touch()
+    importlib.invalidate_caches()
+    assert list(facts(pipeline_doctor._accelerator())) == ["GPU"]
+
+
+def test_a_gpu_without_such_a_driver_is_told_of_nothing(monkeypatch, tmp_path):
+    on_a_gpu(monkeypatch, cuda=None)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert list(facts(pipeline_doctor._accelerator())) == ["GPU"]
 
 
 def test_a_store_that_cannot_be_written_is_bad(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from pipeline import events as e
@@ -11,6 +12,7 @@ from tests.workbench import fakes
 from workbench.feed import MOST_POINTS, Feed, thin, thinned
 from workbench.messages import DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
+from workbench.tail import Earlier
 from workbench.widgets import words
 
 quick = Settings(poll_s=0.01, redraw_s=0.0)
@@ -77,7 +79,7 @@ def test_a_run_that_appears_and_one_that_goes_are_told(store):
 
 def test_curves_and_log_are_read_for_the_runs_of_interest_alone(store):
     ours = fakes.recipe_of("pq", "PQ")
-    run = fakes.add_run(store, ours, fakes.whole(ours), log="one\n 1%\r 50%\r100%\ncut")
+    run = fakes.add_run(store, ours, fakes.whole(ours), log="one\n")
     fakes.add_run(store, ours, fakes.whole(ours), log="other\n")
     feed, posted = feed_of(store)
     feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
@@ -85,15 +87,25 @@ def test_curves_and_log_are_read_for_the_runs_of_interest_alone(store):
     (detail,), (log,) = only(posted, DetailChanged), only(posted, LogGrew)
     assert detail.detail.curves.borders == (0.0, 4.0, 8.0)
     assert detail.detail.curves.clock[1][0] > fakes.START_S
-    assert (log.lines, log.is_first) == (("one", "100%"), True)
-    with run.log_path.open("a") as written:
-        written.write(" line\n")
-    feed.poll()
-    assert (posted[-1].lines, posted[-1].is_first) == (("cut line",), False)
+    assert (log.run_id, log.lines, log.earlier) == (run.id, ("one",), Earlier())
     count = len(posted)
     feed.follow(Interest())
+    with run.log_path.open("a") as written:
+        written.write("two\n")
     feed.poll()
     assert len(posted) == count
+
+
+def test_as_many_lines_of_a_log_are_read_as_the_settings_say(store):
+    ours = fakes.recipe_of("p", "P")
+    run = fakes.add_run(store, ours, fakes.whole(ours), log="".join(f"line {k}\n" for k in range(1000)))
+    posted = []
+    feed = Feed(store, posted.append, msgspec.structs.replace(quick, log_lines=100))
+    feed.follow(Interest(log=run.id))
+    feed.poll()
+    (log,) = only(posted, LogGrew)
+    assert (log.lines[0], log.lines[-1], len(log.lines)) == ("line 900", "line 999", 100)
+    assert log.earlier.lines == 900
 
 
 def test_following_again_gives_everything_again_and_says_that_the_log_begins_anew(store):
@@ -105,7 +117,7 @@ def test_following_again_gives_everything_again_and_says_that_the_log_begins_ane
         feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
         feed.poll()
         assert only(posted, DetailChanged)[0].detail.curves is not None
-        assert only(posted, LogGrew)[0].is_first
+        assert only(posted, LogGrew)[0].earlier == Earlier()
         feed.follow(Interest())
         feed.poll()
 

@@ -293,14 +293,49 @@ async def test_the_log_is_shown_grows_fills_the_screen_and_is_left_by_escape(app
                 log.write("more\n")
             await until(pilot, lambda: "more" in screen.log_pane.view.plain_text())
             await pilot.press("1", "3")
-            await until(pilot, lambda: screen.log_pane.view.count == 3)
-            screen.log_pane.view.focus()
+            await until(pilot, lambda: screen.log_pane.view.count == 3 and screen.log_pane.has_focus_within)
             await pilot.press("enter")
             await until(pilot, lambda: not screen.query_one(Tiles).display)
             await pilot.press("escape")
             await until(pilot, lambda: screen.query_one(Tiles).display)
             await pilot.press("escape")
-            await until(pilot, lambda: not screen.log_pane.display and isinstance(app.screen, LiveScreen))
+            await until(pilot, lambda: not screen.log_pane.display and screen.tiles.has_focus_within)
+            assert isinstance(app.screen, LiveScreen)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+async def test_keys_act_on_the_log_from_its_opening_until_it_is_closed(app, store, size):
+    printed = ["start", "UserWarning: hot", "RuntimeError: no", "x" * (size[0] + 20), *(f"step {k}" for k in range(30))]
+    ours = fakes.recipe_of("talks", "P")
+    run = fakes.add_run(store, ours, fakes.whole(ours), log="\n".join(printed))
+    fakes.add_run(store, ours, fakes.whole(ours), log="another")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.shelf.rows and len(app.shelf.rows) == 2)
+        app.select(run.id)
+        screen = await open_live(pilot)
+        view = screen.log_pane.view
+        await pilot.press("L")
+        await until(pilot, lambda: view.has_focus and view.plain_text().endswith("step 29"))
+        await pilot.press("slash", *"step 1", "enter")
+        await until(pilot, lambda: "/step 1 in 11" in screen_text(app))
+        found = [line for line in printed if "step 1" in line]
+        here = found.index(view.plain_text().split("\n")[0])
+        await pilot.press("n")
+        await until(pilot, lambda: view.plain_text().split("\n")[0] == found[(here + 1) % len(found)])
+        await pilot.press("escape", "f")
+        await until(pilot, lambda: "/step" not in screen_text(app) and "following" in screen_text(app))
+        await pilot.press("w")
+        await until(pilot, lambda: view.plain_text().strip() == "UserWarning: hot\nRuntimeError: no")
+        await pilot.press("w")
+        await until(pilot, lambda: view.plain_text().strip() == "RuntimeError: no")
+        await pilot.press("w", "home", "r")
+        await until(pilot, lambda: view.plain_text().split("\n")[3:5] == ["x" * size[0], "x" * 20])
+        assert screen.tiles.window.stage is None
+        assert app.shelf.selected == run.id
+        await pilot.press("L")
+        await until(pilot, lambda: not screen.log_pane.display and screen.tiles.has_focus_within)
+        await pilot.press("w")
+        await until(pilot, lambda: screen.tiles.window.stage is not None)
 
 
 async def test_a_run_whose_process_dies_becomes_lost(app, store):

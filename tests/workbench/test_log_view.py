@@ -4,8 +4,12 @@ import pytest
 from textual.app import App
 
 from tests.workbench.conftest import screen_text, until
+from workbench.tail import Earlier
 from workbench.themes import calm
-from workbench.widgets.log_view import MOST_LINES, LogPane
+from workbench.widgets import palette
+from workbench.widgets.log_view import LogPane
+
+MOST = 200
 
 
 class Bench(App[None]):
@@ -17,7 +21,7 @@ class Bench(App[None]):
         self.theme = "calm"
 
     def compose(self):
-        yield LogPane()
+        yield LogPane(MOST)
 
     @property
     def pane(self):
@@ -69,16 +73,30 @@ async def test_a_search_marks_what_it_finds_and_goes_from_one_to_the_next(bench)
     await until(pilot, lambda: app.rows()[0] == "HERE b")
 
 
-async def test_warnings_and_errors_are_shown_alone_with_what_follows_them(bench):
+async def test_a_level_and_worse_ones_are_shown_alone_with_what_follows_them(bench):
     app, pilot = bench
-    app.view.add([*lines(0, 3), "Traceback (most recent call last):", '  File "x"', "ValueError: no", *lines(3, 6)])
+    warning = ["x.py:3: UserWarning: hot", "  an error is named in its code"]
+    error = ["Traceback (most recent call last):", '  File "x"', "ValueError: no"]
+    app.view.add([*lines(0, 3), *error, "all is well", *warning, *lines(3, 6)])
+    await until(pilot, lambda: "12 lines  following  all levels" in screen_text(app))
     await pilot.press("w")
-    shown = [row for row in app.rows() if row]
-    assert shown == ["Traceback (most recent call last):", '  File "x"', "ValueError: no"]
-    app.view.add(["all is well", "UserWarning: hot"])
-    assert app.rows()[3] == "UserWarning: hot"
+    await until(pilot, lambda: [row for row in app.rows() if row] == [*error, *warning])
+    await until(pilot, lambda: "following  warnings and errors" in screen_text(app))
     await pilot.press("w")
-    assert "all is well" in app.rows()
+    await until(pilot, lambda: [row for row in app.rows() if row] == error)
+    await until(pilot, lambda: "following  errors" in screen_text(app))
+    app.view.add(["loss is nan", "RuntimeError: more", "WARNING: error in a file"])
+    assert [row for row in app.rows() if row] == [*error, "RuntimeError: more"]
+    await pilot.press("w")
+    await until(pilot, lambda: app.rows()[-1] == "WARNING: error in a file" and "all levels" in screen_text(app))
+
+
+async def test_a_line_has_the_colour_of_its_level(bench):
+    app, _ = bench
+    app.view.add(["fine", "UserWarning: hot", "Traceback:", '  File "x"'])
+    colors = [segment.style and segment.style.color for (segment, *_) in app.view._rows[:4]]
+    warning, error = (palette.style(app, name).color for name in ("warning", "error"))
+    assert colors == [None, warning, error, error]
 
 
 async def test_long_lines_are_cut_and_scrolled_or_wrapped(bench):
@@ -91,14 +109,42 @@ async def test_long_lines_are_cut_and_scrolled_or_wrapped(bench):
     assert app.rows()[:2] == ["0123456789" * 6, "0123456789" * 2]
 
 
-async def test_old_lines_are_dropped_and_that_is_said(bench):
+async def test_old_lines_are_dropped_and_the_first_row_says_how_many_and_where_they_are(bench):
     app, pilot = bench
-    app.view.add(lines(0, MOST_LINES))
-    app.view.add(lines(MOST_LINES, MOST_LINES + 7))
-    assert app.view.count == MOST_LINES
-    await until(pilot, lambda: "7 older ones in the file" in screen_text(app))
+    app.view.add(lines(0, MOST))
     await pilot.press("home")
-    assert app.rows()[0] == "line 7"
+    assert app.rows()[0] == "line 0"
+    app.view.add(lines(MOST, MOST + 7))
+    assert app.view.count == MOST
+    await until(pilot, lambda: "last 200 lines" in screen_text(app))
+    await pilot.press("home")
+    assert app.rows()[:2] == ["… 7 earlier lines: v opens the whole log", "line 7"]
+    await pilot.press("slash", *"lines", "enter")
+    assert app.view.found == []
+
+
+async def test_what_one_reads_stays_where_it_is_while_older_lines_are_dropped(bench):
+    app, pilot = bench
+    app.view.begin(Earlier(100, 5))
+    app.view.add(lines(0, MOST))
+    await pilot.press("up")
+    before = app.rows()
+    app.view.add(lines(MOST, MOST + 30))
+    assert app.rows() == before
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said"),
+    [
+        (Earlier(2_000_000, 19_351), "… 19,351 earlier lines: v opens the whole log"),
+        (Earlier(300 * 1024**2, None), "… 300.0 MiB of earlier lines: v opens the whole log"),
+    ],
+)
+async def test_lines_that_were_never_read_are_told_in_the_first_row(bench, earlier, said):
+    app, _ = bench
+    app.view.begin(earlier)
+    app.view.add(["one", "two"])
+    assert app.rows()[:3] == [said, "one", "two"]
 
 
 async def test_a_new_line_sends_what_changed_alone(bench):

@@ -310,8 +310,21 @@ async def test_deleting_asks_takes_all_chosen_runs_and_is_undone(app, store):
         await pilot.press("u")
         await until(pilot, lambda: len(app.shelf.rows) == 3)
         assert {run.id for run in store.runs()} == {run.id for run in runs}
+        await until(pilot, lambda: "Brought back two, three." in screen_text(app))
         await pilot.press("u")
-        await until(pilot, lambda: "Nothing was deleted" in screen_text(app))
+        await until(pilot, lambda: "Nothing lies in the trash" in screen_text(app))
+
+
+async def test_what_another_session_deleted_is_brought_back_the_last_first(app, store):
+    first, second, _ = add(store, "first", "second", "stays")
+    store.delete(second)
+    store.delete(first)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await listed(app, pilot, 1)
+        await pilot.press("u")
+        await until(pilot, lambda: "Brought back first." in screen_text(app) and first.id in app.shelf.rows)
+        await pilot.press("u")
+        await until(pilot, lambda: "Brought back second." in screen_text(app) and len(app.shelf.rows) == 3)
 
 
 async def test_a_run_that_goes_on_is_not_deleted(app, store):

@@ -15,6 +15,9 @@ VERBS: dict[str, str] = {
     "watch": "follow a run that was launched before",
     "stop": "end a run; what its finished stages learnt is kept",
     "resume": "launch the recipe of a run that is over again; an interrupted stage goes on where it was",
+    "delete": "put runs that are over into the trash, which keeps them for a day",
+    "restore": "bring runs back from the trash",
+    "annotate": "add tags, a note or a pin to runs, and show what they have",
     "queue": "show the runs that wait for their turn, or change how many go on at once",
     "measure": "measure finished runs again, side by side on this machine",
     "export": "leave finished runs in a folder, as files that other software opens",
@@ -134,6 +137,34 @@ def _stop(parser: argparse.ArgumentParser) -> None:
 def _resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     _launched(parser)
+
+
+def _delete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
+    _json(parser)
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help=f"of the trash: {RUN_HELP}; default: all runs of the last deletion"
+    )
+    _json(parser)
+
+
+def _annotate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
+    parser.add_argument(
+        "--tag", metavar="TAG", action="append", default=[], dest="tags", help="add a word; may be given again"
+    )
+    parser.add_argument(
+        "--untag", metavar="TAG", action="append", default=[], dest="untags",
+        help="take a word away; may be given again",
+    )  # fmt: skip
+    parser.add_argument("--note", metavar="TEXT", help="replace the note; an empty one takes it away")
+    pin = parser.add_mutually_exclusive_group()
+    pin.add_argument("--pin", action="store_true", default=None, dest="pinned", help="keep above the others in the app")
+    pin.add_argument("--unpin", action="store_false", default=None, dest="pinned", help="let go")
+    _json(parser)
 
 
 def _queue(parser: argparse.ArgumentParser) -> None:

@@ -15,9 +15,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from pipeline.runs.rows import Row
-from workbench.machine import Sampler, Usage
+from workbench.machine import Sampler, Usage, is_here
 from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens._base import WorkbenchScreen
+from workbench.tail import Earlier
 from workbench.widgets import live_words, palette
 from workbench.widgets.curves import Shown
 from workbench.widgets.log_view import LogPane
@@ -73,7 +74,7 @@ class LiveScreen(WorkbenchScreen):
         yield StageStrip()
         yield Line(identity="legend")
         yield Tiles()
-        yield LogPane()
+        yield LogPane(self.workbench.settings.log_lines)
         yield Line(identity="numbers")
         yield MachineStrip()
 
@@ -125,7 +126,7 @@ class LiveScreen(WorkbenchScreen):
         if is_other:
             self._run_id = row.id
             self._is_paused = self.tiles.is_held = False
-            self.log_pane.view.clear()
+            self.log_pane.view.begin(Earlier())
         now = row.id, row.status, row.index, row.activity, row.problem
         if now != self._told:
             # Steps alone are told once a second, by the clock.
@@ -151,8 +152,8 @@ class LiveScreen(WorkbenchScreen):
     def show_log(self, message: LogGrew) -> None:
         """Add what was printed."""
         if message.run_id == self._run_id:
-            if message.is_first:
-                self.log_pane.view.clear()
+            if message.earlier is not None:
+                self.log_pane.view.begin(message.earlier)
             self.log_pane.view.add(message.lines)
 
     def _runs(self) -> list[Shown]:
@@ -209,7 +210,9 @@ class LiveScreen(WorkbenchScreen):
         if not self._is_paused:
             self.query_one(StageStrip).show_row(row, now_s)
             self.query_one("#about", Line).show(live_words.head(self.app, row, now_s, self.size.width))
-            if self._usage is not None:
+            if not is_here(row.host):
+                self.query_one(MachineStrip).show_host(row.host)
+            elif self._usage is not None:
                 self.query_one(MachineStrip).show_usage(self._usage)
         self.query_one("#numbers", Line).show(self._numbers(row, now_s))
 
@@ -256,11 +259,13 @@ class LiveScreen(WorkbenchScreen):
     # What keys do
 
     def action_log(self) -> None:
-        """Show or hide the log."""
+        """Show the log and let the keys act on it, or go back to the charts."""
         self.toggle_class("-log")
         self.remove_class("-full-log")
         self.workbench.memory.put("live.log", self.has_class("-log"))
         if self.has_class("-log"):
+            # At once: the charts, of which fewer fit now, give the focus on to each other.
+            self.set_focus(self.log_pane.view)
             self.call_after_refresh(self.log_pane.view.lay)
         else:
             self.tiles.focus_tile()

@@ -2,7 +2,8 @@
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -17,13 +18,29 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from workbench.widgets import palette
+from workbench.tail import Earlier
+from workbench.widgets import palette, words
 from workbench.widgets.rows import Line, Rows
 
-MOST_LINES = 5000
-"""Lines that are kept; older ones are in the file."""
-trouble = re.compile(r"\b(warn(ing)?|error|exception|traceback|critical|fatal|nan)\b|(Error|Warning)\b", re.IGNORECASE)
-"""What a line of the levels warning and error holds."""
+_trouble = re.compile(
+    r"(?P<error>\b(?:error|exception|traceback|critical|fatal)\b|Error\b)|\b(?:warn|warning|nan)\b|Warning\b",
+    re.IGNORECASE,
+)
+"""What a line of the level error or warning holds; what stands there first decides."""
+
+
+class Level(IntEnum):
+    """How bad what a line says is."""
+
+    ALL = 0
+    WARNING = 1
+    ERROR = 2
+
+
+shown = {Level.ALL: "all levels", Level.WARNING: "warnings and errors", Level.ERROR: "errors"}
+"""What is shown from each level on."""
+_colors = {Level.WARNING: "warning", Level.ERROR: "error"}
+_Row = tuple[str, Level]
 
 
 class LogView(Rows, can_focus=True):
@@ -34,10 +51,16 @@ class LogView(Rows, can_focus=True):
     class Moved(Message):
         """What is shown, found or filtered is another."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """Begin without lines.
+
+        Args:
+            most: lines that are kept; older ones are in the file.
+        """
         super().__init__()
-        self._lines: deque[str] = deque(maxlen=MOST_LINES)
-        self._rowed: list[str] = []
+        self._most = most
+        self._lines: deque[_Row] = deque()
+        self._rowed: list[_Row] = []
         """The lines that pass the filter, broken where they are wrapped."""
         self._top = 0
         self._left = 0
@@ -45,31 +68,42 @@ class LogView(Rows, can_focus=True):
         """The newest line stays in sight."""
         self.wraps = False
         """Long lines go on in the next row instead of beyond the edge."""
-        self.only_trouble = False
-        """Only warnings and errors, with the indented lines that follow them."""
+        self.level = Level.ALL
+        """The least level that is shown; an indented line has that of the line above it."""
         self.wanted = ""
         """What is searched for, in any case of letters; empty for nothing."""
-        self._was_trouble = False
-        self.dropped = 0
-        """Lines that are too old to be kept."""
+        self.earlier = Earlier()
+        """What stands in the file before the lines that are kept."""
 
-    def clear(self) -> None:
-        """Forget every line."""
+    def begin(self, earlier: Earlier) -> None:
+        """Forget every line; those that come next stand after these."""
         self._lines.clear()
-        self._top = self._left = self.dropped = 0
+        self.earlier = earlier
+        self._top = self._left = 0
         self.follows = True
         self._lay()
 
     def add(self, lines: Sequence[str]) -> None:
         """Put new lines at the end."""
-        self.dropped += max(0, len(self._lines) + len(lines) - MOST_LINES)
-        is_over = len(self._lines) + len(lines) > MOST_LINES
-        self._lines.extend(lines)
-        if is_over:
-            self._lay()
-            return
-        self._rowed += self._passing(lines)
+        level = self._lines[-1][1] if self._lines else Level.ALL
+        fresh: list[_Row] = []
+        for line in lines:
+            level = level if line[:1].isspace() and level else _level(line)
+            fresh.append((line, level))
+        self._lines.extend(fresh)
+        self._rowed += self._passing(fresh)
+        self._drop(len(self._lines) - self._most)
         self._draw()
+
+    def _drop(self, count: int) -> None:
+        """Forget the oldest lines; what is in sight stays where it is."""
+        if count <= 0:
+            return
+        gone = len(self._passing([self._lines.popleft() for _ in range(count)]))
+        del self._rowed[:gone]
+        known, head = self.earlier.lines, len(self._head)
+        self.earlier = Earlier(self.earlier.size_bytes, None if known is None else known + count)
+        self._top = max(0, self._top - gone + len(self._head) - head)
 
     def on_resize(self) -> None:
         """Break lines at the new width."""
@@ -85,19 +119,24 @@ class LogView(Rows, can_focus=True):
         return len(self._lines)
 
     @property
-    def has_trouble(self) -> bool:
-        """A warning or an error is among the lines."""
-        return any(trouble.search(line) for line in self._lines)
+    def _head(self) -> list[_Row]:
+        """What stands above the lines that are kept: that there are earlier ones."""
+        if self.earlier.lines == 0:
+            return []
+        lines, size = self.earlier.lines, self.earlier.size_bytes
+        much = f"{words.mib(size)} MiB of earlier lines" if lines is None else f"{lines:,} earlier lines"
+        return [(f"… {much}: v opens the whole log", Level.ALL)]
 
     @property
     def found(self) -> list[int]:
         """The rows that hold what is searched for."""
         wanted = self.wanted.casefold()
-        return [y for y, row in enumerate(self._rowed) if wanted in row.casefold()] if wanted else []
+        rows = enumerate(self._rowed, start=len(self._head))
+        return [y for y, (row, _) in rows if wanted in row.casefold()] if wanted else []
 
-    def filter(self, *, only_trouble: bool) -> None:
-        """Show warnings and errors alone, or all lines."""
-        self.only_trouble = only_trouble
+    def filter(self, level: Level) -> None:
+        """Show the lines of a level and worse ones alone."""
+        self.level = level
         self.follows = True
         self._lay()
 
@@ -116,7 +155,7 @@ class LogView(Rows, can_focus=True):
     def scroll_cells(self, cells: int) -> None:
         """Go sideways along lines that are cut."""
         if not self.wraps:
-            widest = max((cell_len(row) for row in self._rowed), default=0)
+            widest = max((cell_len(row) for row, _ in self._rowed), default=0)
             self._left = min(max(0, self._left + cells), max(0, widest - self.size.width))
             self._draw()
 
@@ -141,26 +180,21 @@ class LogView(Rows, can_focus=True):
 
     @property
     def _end(self) -> int:
-        return max(0, len(self._rowed) - self.size.height)
+        return max(0, len(self._head) + len(self._rowed) - self.size.height)
 
     def _lay(self) -> None:
-        self._was_trouble = False
         self._rowed = self._passing(self._lines)
         self._top = min(self._top, self._end)
         self._draw()
 
-    def _passing(self, lines: Sequence[str] | deque[str]) -> list[str]:
-        found: list[str] = []
-        for line in lines:
-            self._was_trouble = bool(trouble.search(line)) or (self._was_trouble and line[:1].isspace())
-            if self.only_trouble and not self._was_trouble:
-                continue
-            width = max(1, self.size.width)
-            if self.wraps and len(line) > width:
-                found += [line[start : start + width] for start in range(0, len(line), width)]
-            else:
-                found.append(line)
-        return found
+    def _passing(self, lines: Iterable[_Row]) -> list[_Row]:
+        width = max(1, self.size.width)
+        passing = (row for row in lines if row[1] >= self.level)
+        if not self.wraps:
+            return list(passing)
+        return [
+            (line[start : start + width], level) for line, level in passing for start in range(0, len(line) or 1, width)
+        ]
 
     def _draw(self, *, keep: bool = False) -> None:
         if not self.is_mounted or not self.size.area:
@@ -169,14 +203,14 @@ class LogView(Rows, can_focus=True):
             self._top = self._end
         elif not keep:
             self._top = min(self._top, self._end)
-        shown = self._rowed[self._top : self._top + self.size.height]
-        self.put([self._row(line) for line in shown] + [Strip.blank(self.size.width)] * (self.size.height - len(shown)))
+        rows = [*self._head, *self._rowed][self._top : self._top + self.size.height]
+        self.put([self._row(*row) for row in rows] + [Strip.blank(self.size.width)] * (self.size.height - len(rows)))
         self.post_message(self.Moved())
 
-    def _row(self, line: str) -> Strip:
+    def _row(self, line: str, level: Level) -> Strip:
         text = Text(line, no_wrap=True)
-        if trouble.search(line):
-            text.stylize(palette.style(self.app, "warning"))
+        if level:
+            text.stylize(palette.style(self.app, _colors[level]))
         if self.wanted:
             for match in re.finditer(re.escape(self.wanted), line, re.IGNORECASE):
                 text.stylize(Style(reverse=True, bold=True), *match.span())
@@ -192,6 +226,11 @@ class LogView(Rows, can_focus=True):
         """Go up."""
         event.stop()
         self.scroll_rows(-3)
+
+
+def _level(line: str) -> Level:
+    found = _trouble.search(line)
+    return Level.ALL if found is None else Level.ERROR if found["error"] else Level.WARNING
 
 
 class LogPane(Vertical):
@@ -217,7 +256,9 @@ class LogPane(Vertical):
         Binding("slash", "search", "search", key_display="/", id="log-search", tooltip="Search the log"),
         Binding("n", "seek(1)", "next", show=False, id="log-next", tooltip="The next line that was searched for"),
         Binding("N", "seek(-1)", "previous", show=False, id="log-previous", tooltip="The line before that"),
-        Binding("w", "filter", "warnings", id="log-level", tooltip="Warnings and errors alone, or all lines"),
+        Binding(
+            "w", "filter", "level", id="log-level", tooltip="Warnings and errors alone, errors alone, or all lines"
+        ),
         Binding("r", "wrap", "wrap", id="log-wrap", tooltip="Break long lines, or cut them"),
         Binding("enter", "full", "full", id="log-full", tooltip="The log alone, or the charts again"),
     ]
@@ -225,10 +266,19 @@ class LogPane(Vertical):
     class Full(Message):
         """The log wants the whole screen, or gives it back."""
 
+    def __init__(self, most: int) -> None:
+        """Begin without lines.
+
+        Args:
+            most: lines that are kept; older ones are in the file.
+        """
+        super().__init__()
+        self._most = most
+
     def compose(self) -> ComposeResult:
         """Build the three parts."""
         yield Line()
-        yield LogView()
+        yield LogView(self._most)
         with Horizontal(id="search"):
             yield Static("/", markup=False)
             yield Input(compact=True, id="log-search-input", select_on_focus=False)
@@ -242,12 +292,9 @@ class LogPane(Vertical):
     def show_state(self) -> None:
         """Say above the lines what is shown of them."""
         view, text = self.view, Text(" log", no_wrap=True, style="bold")
-        parts = [f"{view.count:,} lines" if view.count else "nothing printed yet"]
-        parts.append("following" if view.follows else "held, f follows")
-        if view.only_trouble:
-            parts.append("warnings and errors only")
-        if view.dropped:
-            parts.append(f"{view.dropped:,} older ones in the file, v opens it")
+        last = "" if view.earlier.lines == 0 else "last "
+        parts = [f"{last}{view.count:,} line{'s' * (view.count > 1)}" if view.count else "nothing printed yet"]
+        parts += ["following" if view.follows else "held, f follows", shown[view.level]]
         if view.wanted:
             parts.append(f"/{view.wanted} in {len(view.found)}")
         text.append("  " + "  ".join(parts), style="not bold")
@@ -270,8 +317,8 @@ class LogPane(Vertical):
         self.view.follow()
 
     def action_filter(self) -> None:
-        """Show warnings and errors alone, or all."""
-        self.view.filter(only_trouble=not self.view.only_trouble)
+        """Show warnings and errors alone, then errors alone, then all again."""
+        self.view.filter(Level((self.view.level + 1) % len(Level)))
 
     def action_wrap(self) -> None:
         """Break long lines, or cut them."""

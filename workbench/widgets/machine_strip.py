@@ -11,6 +11,10 @@ class MachineStrip(Line):
 
     DEFAULT_CSS = "MachineStrip { color: $text-muted; }"
 
+    def show_host(self, host: str) -> None:
+        """Say where a run is whose machine cannot be asked: what is used of this one says nothing about it."""
+        self.show(Text(f" on {host}, not this machine", no_wrap=True))
+
     def show_usage(self, usage: Usage) -> None:
         """Write what is used, the run first."""
         parts = []

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.errors import RunStoreError
+from pipeline.errors import RunNotFound, RunStoreError
 from pipeline.runs import index as indexing
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.index import Index
@@ -164,6 +164,33 @@ def test_the_newest_runs_are_read_first_within_the_budget(store):
         index.look(budget_s=0.0)
         assert [row.id for row in index.rows] == sorted(ids, reverse=True)[:count]
     assert index.is_complete
+
+
+def test_runs_of_one_deletion_come_back_together_and_the_last_deletion_first(store):
+    one, two, three, four = (finished(store, name) for name in ("one", "two", "three", "four"))
+    store.delete(one)
+    store.delete(two, four)
+    store.delete(three)
+    assert [{run.id for run in runs} for runs in store.trashed()] == [{three.id}, {two.id, four.id}, {one.id}]
+    assert store.open_trashed("last").id == three.id
+    assert store.open_trashed("two").id == two.id
+    assert [run.id for run in store.restore_last()] == [three.id]
+    assert {run.name() for run in store.restore_last()} == {"two", "four"}
+    with pytest.raises(RunNotFound, match=f"there is no run 'two' in the trash of the store .*{one.id}"):
+        store.open_trashed("two")
+    assert [run.id for run in store.restore_last()] == [one.id]
+    with pytest.raises(RunStoreError, match="Nothing lies in the trash"):
+        store.restore_last()
+    assert len(store.runs()) == 4
+
+
+def test_no_run_is_deleted_where_one_of_them_is_alive(store):
+    over = finished(store)
+    alive, lock = store.create(fakes.recipe_of("alive", "P"))
+    with pytest.raises(RunStoreError, match=f"{alive.id} is still alive"):
+        store.delete(over, alive)
+    os.close(lock)
+    assert {run.id for run in store.runs()} == {over.id, alive.id}
 
 
 def test_the_trash_holds_a_run_for_a_day(store):
