@@ -127,11 +127,12 @@ class RunActions(Host):
         if self.shelf.current is not None:
             self.push_screen(AboutRunModal(self.shelf.current))
 
-    def action_stop(self) -> None:
-        """Ask when, then stop the chosen runs that go on."""
+    def action_stop(self, which: Literal["chosen", "current"] = "chosen") -> None:
+        """Ask when, then stop the chosen runs that go on; or the selected one alone, whatever is marked."""
         from workbench.modals.stop import StopModal
 
-        rows = [row for row in self.shelf.chosen if row.is_running]
+        current = [self.shelf.current] if self.shelf.current is not None else []
+        rows = [row for row in (self.shelf.chosen if which == "chosen" else current) if row.is_running]
         if not rows:
             self.say("Only a run that goes on can be stopped.", is_error=True)
             return

@@ -63,19 +63,21 @@ class Shelf:
 
     def take(self, rows: Iterable[Row], *, is_complete: bool = True) -> None:
         """Put other rows on the shelf; marks of runs that are gone go, too."""
-        before = self._visible or []
-        self.rows = {row.id: row for row in rows}
+        found, was_empty = {row.id: row for row in rows}, not self.rows
+        is_gone = self.selected is not None and self.selected not in found
+        before = self.visible if is_gone else []
+        self.rows = found
         self.is_complete = is_complete
         self.marked &= self.rows.keys()
         self._visible = self._groups = None
-        if not self._is_chosen or not before:
+        if not self._is_chosen or was_empty:
             running_first = sorted(self.visible, key=lambda row: not row.is_running)
             if self._wished not in self.rows:
                 self.selected = running_first[0].id if running_first else None
             else:
                 self.selected = self._wished
             self._is_chosen = is_complete and self.selected is not None
-        elif self.selected is not None and self.selected not in self.rows:
+        elif is_gone:
             self.select(self._neighbour(before))
 
     def _neighbour(self, before: list[Row]) -> str | None:

@@ -283,7 +283,11 @@ class RunState(Struct, frozen=True, kw_only=True):
         return max(0.0, per_step * (stage.steps - stage.step) - (now_s - self.updated_s))
 
     def eta_s(self, now_s: float) -> float | None:
-        """Seconds until the last stage ends, assuming epochs to come cost what the present ones do."""
+        """Seconds until the last stage ends; None while unknown.
+
+        Epochs of later stages are taken to cost what the present ones do, for want of better knowledge: those that are
+        over trained other networks in other ways, or on other machines. So the estimate changes where a stage begins.
+        """
         remaining, per_step = self.stage_eta_s(now_s), self._seconds_per_step
         if remaining is None or per_step is None or self.index is None:
             return None

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from textual import _wait
 
-from pipeline.runs.store import RunStore
+from pipeline.runs.store import Run, RunStore
+from tests.workbench import fakes
 from workbench.app import Workbench
 from workbench.settings import Settings
 
@@ -22,6 +23,12 @@ def store(tmp_path: Path) -> RunStore:
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     return tmp_path / "saved"
+
+
+@pytest.fixture
+def done(store: RunStore) -> Run:
+    ours = fakes.recipe_of("done", "PQ")
+    return fakes.add_run(store, ours, fakes.whole(ours, top1=93.7))
 
 
 @pytest.fixture

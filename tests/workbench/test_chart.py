@@ -89,6 +89,37 @@ async def test_no_value_breaks_a_chart(ys):
         await until(pilot, lambda: "10┤" in app.chart.plain_text())
 
 
+async def drawn(pilot, **changes):
+    """The canvas as rows of plain signs, the top one first."""
+    chart = pilot.app.chart
+    chart.show(picture(**changes))
+    await until(pilot, lambda: chart.canvas is not None)
+    return [row[3:] for row in chart.plain_text().splitlines()[:10]]
+
+
+async def test_a_line_that_leaves_the_picture_ends_at_the_border_where_it_crosses_it():
+    app = Bench("ascii")
+    async with app.run_test(size=(40, 12)) as pilot:
+        rows = await drawn(pilot, ys=(0.0, 5.0, 100.0))
+        # From (5, 5) to (10, 100): the border is crossed at 5.26.
+        assert rows[0].rstrip() == " " * 19 + "*"
+        rows = await drawn(pilot, ys=(-10.0, 0.0, 0.0), xs=(-10.0, 0.0, 10.0))
+        assert rows[9] == "*" * 37
+        rows = await drawn(pilot, ys=(-10.0, 20.0, math.nan))
+        assert (rows[9].index("*"), rows[0].index("*")) == (6, 12)
+
+
+@pytest.mark.parametrize("ys", [(-5.0, -5.0, -1.0), (11.0, 1e9, 50.0)])
+async def test_what_lies_outside_of_the_picture_is_not_drawn_on_its_border(ys):
+    app = Bench("ascii")
+    async with app.run_test(size=(40, 12)) as pilot:
+        assert not "".join(await drawn(pilot, ys=ys)).strip()
+        outside = Series(xs=(0.0, 11.0), ys=(ys[0], 5.0), color="primary", marker="A", is_line=False)
+        app.chart.show(Picture(series=(outside,), x_limits=(0.0, 10.0), y_limits=(0.0, 10.0)))
+        await pilot.pause()
+        assert "A" not in app.chart.plain_text()
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (10, 3)])
 async def test_no_size_breaks_a_chart(size):
     app = Bench()

@@ -10,7 +10,8 @@ from tests.workbench import fakes
 from workbench.feed import thin
 from workbench.messages import Detail
 from workbench.widgets import curves
-from workbench.widgets.curves import Axis, Metric, Shown, View, Window
+from workbench.widgets.axis import Axis, Shown, Window
+from workbench.widgets.curves import Metric, View
 from workbench.widgets.limits import parse_limits
 
 TOP1, LOSS, RATE, *_ = curves.known
@@ -84,17 +85,64 @@ def with_values(store, values):
     return Metric(key="wild", title="wild", lines=(("wild", ""),)), shown(store, found, ours)
 
 
-def test_outliers_leave_the_picture_when_asked(store):
-    metric, run = with_values(store, [1.0 + k % 2 for k in range(200)] + [1000.0])
-    assert curves.picture(metric, [run], View(), Window(), SIZE).y_limits[1] >= 1000
-    assert curves.picture(metric, [run], View(clips=True), Window(), SIZE).y_limits[1] <= 3
+@pytest.mark.parametrize(
+    ("count", "spikes", "high"),
+    [(2000, 10, 2.0), (2000, 20, 2.0), (2000, 21, 1000.0), (201, 1, 2.0), (60, 1, 1000.0)],
+)
+def test_at_most_one_value_in_a_hundred_leaves_the_picture_at_each_side_when_asked(store, count, spikes, high):
+    values = [1.0 + k % 2 for k in range(count)]
+    for spike in range(spikes):
+        values[spike * (count // spikes)] = 1000.0
+    metric, run = with_values(store, values)
+    drawn = curves.picture(metric, [run], View(clips=True), Window(), SIZE)
+    assert (drawn.y_limits, drawn.is_cut) == ((1.0 if high == 2.0 else 0.0, high), high == 2.0)
+    whole = curves.picture(metric, [run], View(), Window(), SIZE)
+    assert (whole.y_limits, whole.is_cut) == ((0.0, 1000.0), False)
+
+
+def test_limits_are_those_of_the_values_in_view(store):
+    metric, run = with_values(store, [1.0 + k % 2 for k in range(200)] + [1000.0] * 200)
+    assert curves.picture(metric, [run], View(), Window(x=(0.0, 100.0)), SIZE).y_limits == (1.0, 2.0)
+
+
+def test_a_curve_is_not_bent_to_the_border_of_the_picture(store):
+    metric, run = with_values(store, [0.0, 0.0, 95.0, 96.0])
+    (line,) = curves.picture(metric, [run], View(y=(90.0, 100.0)), Window(), SIZE).series
+    assert (line.ys[0], line.ys[-1]) == pytest.approx((0.0, 96.0), abs=0.2)
+
+
+def test_the_logarithm_of_x_keeps_borders_and_numbers_in_their_places(run):
+    drawn = curves.picture(TOP1, [run], View(log_x=True), Window(), SIZE)
+    # The first epoch ends at 1, and the axis begins at a round number.
+    assert drawn.x_limits == pytest.approx((0.0, math.log10(12)))
+    assert drawn.verticals == pytest.approx((math.log10(4), math.log10(8)))
+    assert drawn.x_ticks == ((0.0, "1"), (math.log10(3), "3"), (1.0, "10"))
+    assert drawn.spans == ()
+    (line,) = drawn.series
+    step = drawn.x_limits[1] / (2 * SIZE[0])
+    for epoch in range(1, 13):
+        assert min(abs(x - math.log10(epoch)) for x in line.xs) <= step
+    loss = curves.picture(LOSS, [run], View(log_x=True, log_y=True, smoothing=0.5), Window(), SIZE)
+    assert loss.x_limits == pytest.approx((math.log10(0.2), math.log10(12)))
+
+
+def test_the_logarithm_of_x_is_taken_of_one_stage_of_steps_and_of_typed_limits(run):
+    stage = curves.picture(TOP1, [run], View(log_x=True), Window(stage=1), SIZE)
+    assert stage.x_limits == pytest.approx((math.log10(4), math.log10(8)))
+    assert [text for _, text in stage.x_ticks] == ["4", "6", "8"]
+    steps = curves.picture(LOSS, [run], View(log_x=True), Window(axis="steps"), SIZE)
+    assert steps.x_limits == pytest.approx((math.log10(5), math.log10(240)))
+    typed = curves.picture(LOSS, [run], View(log_x=True), Window(x=(-5.0, 6.0)), SIZE)
+    assert typed.x_limits == pytest.approx((math.log10(0.2), math.log10(6)))
+    nowhere = curves.picture(LOSS, [run], View(log_x=True), Window(x=(-5.0, 0.0)), SIZE)
+    assert nowhere.empty
 
 
 def test_a_value_that_is_not_finite_is_a_gap_and_a_logarithm_passes_over_what_has_none(store):
     metric, run = with_values(store, [1.0, None, 10.0, -1.0, 0.0, 100.0])
     (line,) = curves.picture(metric, [run], View(), Window(), SIZE).series
     assert any(math.isnan(y) for y in line.ys)
-    drawn = curves.picture(metric, [run], View(log=True), Window(), SIZE)
+    drawn = curves.picture(metric, [run], View(log_y=True), Window(), SIZE)
     assert drawn.y_limits == (0.0, 2.0)
     assert [text for _, text in drawn.y_ticks] == ["1e0", "1e1", "1e2"]
 

@@ -105,6 +105,18 @@ def test_while_runs_are_still_being_read_the_newest_that_goes_on_becomes_the_sel
     assert shelf.selected == "1"
 
 
+def test_a_selected_run_stays_the_selected_one_however_often_runs_go_on():
+    shelf = Shelf()
+    rows = [Row(id="1", name="old", status=Status.FINISHED), Row(id="0", name="alive", status=Status.RUNNING)]
+    shelf.take(rows)
+    shelf.select("1")
+    for _ in range(3):
+        shelf.take(rows)
+        assert shelf.selected == "1"
+    shelf.take(rows[1:])
+    assert shelf.selected == "0"
+
+
 @sizes
 async def test_the_strip_sets_a_finished_run_beside_its_baseline(app, store, size):
     add(store, "pq", top1=94.1, size_bytes=3_000_000, ms=1.2, reused=(0, 1))

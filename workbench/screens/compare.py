@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import ClassVar
 
-from msgspec.structs import replace
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -200,7 +199,6 @@ class CompareScreen(WorkbenchScreen):
         # The rise from nothing would press the rest flat, and what differs is at the top.
         ordered = sorted(values)
         y_limits = nice_limits([ordered[len(ordered) // 10], ordered[-1]], least=1.0)
-        series = [_above(one, y_limits[0]) for one in series]
         x_limits = (0.0, max(x for one in series for x in one.xs) * 1.02)
         return Picture(
             series=(*series, *ends), x_limits=x_limits, y_limits=y_limits, y_ticks=linear_ticks(*y_limits, most=4),
@@ -281,8 +279,3 @@ heads = {
     "layers": "layers: zeros, type, coded bits a weight",
 }
 """What stands above the parts of the table."""
-
-
-def _above(series: Series, low: float) -> Series:
-    """Leave out what lies below the picture; at its edge it would look like a level."""
-    return replace(series, ys=tuple(y if y >= low else math.nan for y in series.ys))

@@ -5,9 +5,11 @@ import os
 import shlex
 import subprocess
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar
 
+from msgspec import Struct
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -20,7 +22,7 @@ from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens._base import WorkbenchScreen
 from workbench.tail import Earlier
 from workbench.widgets import live_words, palette
-from workbench.widgets.curves import Shown
+from workbench.widgets.axis import Shown
 from workbench.widgets.log_view import LogPane
 from workbench.widgets.machine_strip import MachineStrip
 from workbench.widgets.rows import Line
@@ -33,7 +35,20 @@ TICK_S = 1.0
 """Seconds between two drawings of what the clock moves; they wait for a drawing of the curves that is due anyway."""
 SAMPLE_S = 2.0
 """Seconds between two looks at the machine."""
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = "ABCDEF"
+
+
+class Held(Struct, kw_only=True):
+    """The moment at which the picture was held."""
+
+    row: Row
+    now_s: float
+    details: dict[str, Detail]
+    """By the run's id; of one that is drawn beside later what was known of it first."""
+    printed: deque[str]
+    """Lines that came since."""
+    earlier: Earlier | None = None
+    """What was printed before these, where they take the place of what is shown."""
 
 
 class LiveScreen(WorkbenchScreen):
@@ -63,8 +78,8 @@ class LiveScreen(WorkbenchScreen):
         Binding("p,less_than_sign", "step(-1)", "previous run", show=False, id="live-previous",
                 tooltip="The run before it in the list"),
         Binding("v", "pager", "open log", show=False, id="live-pager", tooltip="Open log.txt in the pager ($PAGER)"),
-        Binding("s", "app.stop", "stop", id="stop", tooltip="Stop this run (asks first)"),
-        Binding("e", "app.export", "export", show=False, id="export", tooltip="Export this run when it is finished"),
+        Binding("s", "app.stop('current')", "stop", id="stop", tooltip="Stop this run (asks first)"),
+        Binding("e", "app.export", "export", show=False, id="export", tooltip="Export the marked runs, or this one"),
     ]  # fmt: skip
 
     def compose_body(self) -> ComposeResult:
@@ -82,8 +97,9 @@ class LiveScreen(WorkbenchScreen):
         """Listen; keep the time that is left and the machine up to date."""
         self._run_id: str | None = None
         self._overlaid: tuple[str, ...] = ()
-        self._colors: dict[str, int] = {}
-        self._is_paused = False
+        self._numbers: dict[str, int] = {}
+        """Of the colour and the letter of each run that was drawn lately, from 1."""
+        self._held: Held | None = None
         self._drawn_ids: tuple[str, ...] = ()
         self._told: object = None
         self._sampler = Sampler()
@@ -110,11 +126,14 @@ class LiveScreen(WorkbenchScreen):
             return Interest()
         return Interest(ids=(self.shelf.selected, *self._beside()), has_curves=True, log=self.shelf.selected)
 
-    def _beside(self) -> tuple[str, ...]:
+    def _wanted(self) -> list[str]:
+        """List the runs that were marked or chosen to be drawn beside this one."""
         marked = [row.id for row in self.shelf.chosen if row.id in self.shelf.marked]
-        wanted = dict.fromkeys([*marked, *self._overlaid])
-        known = self.shelf.rows or {}
-        return tuple(run_id for run_id in wanted if run_id != self.shelf.selected and run_id in known)[: SERIES - 1]
+        wanted, known = dict.fromkeys([*marked, *self._overlaid]), self.shelf.rows or {}
+        return [run_id for run_id in wanted if run_id != self.shelf.selected and run_id in known]
+
+    def _beside(self) -> list[str]:
+        return self._wanted()[: SERIES - 1]
 
     def show_shelf(self) -> None:
         """Watch the selected run."""
@@ -125,7 +144,7 @@ class LiveScreen(WorkbenchScreen):
         is_other = row.id != self._run_id
         if is_other:
             self._run_id = row.id
-            self._is_paused = self.tiles.is_held = False
+            self._held = None
             self.log_pane.view.begin(Earlier())
         now = row.id, row.status, row.index, row.activity, row.problem
         if now != self._told:
@@ -145,51 +164,64 @@ class LiveScreen(WorkbenchScreen):
     def show_detail(self, detail: Detail) -> None:
         """Draw what became known."""
         if detail.id == self._run_id or detail.id in self._beside():
+            if self._held is not None and detail.curves is not None:
+                self._held.details.setdefault(detail.id, detail)
             self._draw()
             if time.monotonic() - self._ticked_s >= 0.9 * TICK_S:
                 self._tick()
 
     def show_log(self, message: LogGrew) -> None:
         """Add what was printed."""
-        if message.run_id == self._run_id:
-            if message.earlier is not None:
-                self.log_pane.view.begin(message.earlier)
-            self.log_pane.view.add(message.lines)
+        if message.run_id != self._run_id:
+            return
+        if self._held is None:
+            self._print(message.lines, message.earlier)
+            return
+        if message.earlier is not None:
+            self._held.printed.clear()
+            self._held.earlier = message.earlier
+        self._held.printed.extend(message.lines)
+
+    def _print(self, lines: Sequence[str], earlier: Earlier | None) -> None:
+        if earlier is not None:
+            self.log_pane.view.begin(earlier)
+        self.log_pane.view.add(lines)
 
     def _runs(self) -> list[Shown]:
-        known = self.workbench.details
+        known = self.workbench.details | (self._held.details if self._held is not None else {})
         if self._run_id is None or self._run_id not in known:
             return []
         ids = [self._run_id, *(run_id for run_id in self._beside() if run_id in known)]
-        if len(ids) == 1:
-            return [Shown(detail=known[self._run_id])]
-        self._share_colors(ids)
+        self._number(ids)
         return [
-            Shown(detail=known[run_id], letter=LETTERS[place], color=f"series-{self._colors[run_id]}")
-            for place, run_id in enumerate(ids)
+            Shown(
+                detail=known[run_id],
+                letter=LETTERS[self._numbers[run_id] - 1] if len(ids) > 1 else "",
+                color=f"series-{self._numbers[run_id]}",
+            )
+            for run_id in ids
         ]
 
-    def _share_colors(self, ids: Sequence[str]) -> None:
-        """Let every run keep the colour that it had; give those without one, or with a shared one, a free one."""
-        taken: set[int] = set()
-        for run_id in sorted(ids, key=lambda run_id: run_id not in self._colors):
-            if self._colors.get(run_id) in (None, *taken):
-                self._colors[run_id] = next(number for number in range(1, SERIES + 1) if number not in taken)
-            taken.add(self._colors[run_id])
+    def _number(self, ids: Sequence[str]) -> None:
+        """Let every run keep its colour and letter; one that comes may take those of a run that is not drawn now."""
+        for run_id in ids:
+            if run_id not in self._numbers:
+                free = [number for number in range(1, SERIES + 1) if number not in self._numbers.values()]
+                gone = next((other for other in self._numbers if other not in ids), "")
+                self._numbers[run_id] = free[0] if free else self._numbers.pop(gone)
 
     def _draw(self, *, anew: bool = False) -> None:
         runs = self._runs()
         self.set_class(len(runs) > 1, "-overlaid")
-        if len(runs) > 1 and not self._is_paused:
-            legend = Text(" ", no_wrap=True)
-            rows = [self.shelf.row(run.detail.id) for run in runs]
-            names = [row.name if row is not None else run.detail.id for row, run in zip(rows, runs, strict=True)]
-            for run, name in zip(runs, names, strict=True):
-                same = f" {run.detail.id[-4:]}" if names.count(name) > 1 else ""
-                legend.append(f"{run.letter} ", style=palette.style(self.app, run.color, bold=True))
-                legend.append(f"{name}{same}   ")
-            self.query_one("#legend", Line).show(legend)
+        if len(runs) > 1:
+            self.query_one("#legend", Line).show(self._legend(runs))
         self.tiles.show(runs, anew=anew)
+
+    def _legend(self, runs: Sequence[Shown]) -> Text:
+        rows = [self.shelf.row(run.detail.id) for run in runs]
+        names = [row.name if row is not None else run.detail.id for row, run in zip(rows, runs, strict=True)]
+        left_out = len(self._wanted()) - len(self._beside())
+        return live_words.legend(self.app, runs, names, left_out, self.size.width)
 
     @on(Tiles.Looked)
     def _looked(self) -> None:
@@ -203,40 +235,41 @@ class LiveScreen(WorkbenchScreen):
 
     def _tick(self) -> None:
         self._ticked_s = time.monotonic()
-        row = self.shelf.current
+        row, now_s = self.shelf.current, time.time()
         if row is None or not self.is_current:
             return
-        now_s = time.time()
-        if not self._is_paused:
-            self.query_one(StageStrip).show_row(row, now_s)
-            self.query_one("#about", Line).show(live_words.head(self.app, row, now_s, self.size.width))
-            if not is_here(row.host):
-                self.query_one(MachineStrip).show_host(row.host)
-            elif self._usage is not None:
-                self.query_one(MachineStrip).show_usage(self._usage)
-        self.query_one("#numbers", Line).show(self._numbers(row, now_s))
+        if self._held is not None:
+            row, now_s = self._held.row, self._held.now_s
+        self.query_one(StageStrip).show_row(row, now_s)
+        self.query_one("#about", Line).show(live_words.head(self.app, row, now_s, self.size.width))
+        if not is_here(row.host):
+            self.query_one(MachineStrip).show_host(row.host)
+        elif self._usage is not None:
+            self.query_one(MachineStrip).show_usage(self._usage)
+        self.query_one("#numbers", Line).show(self._say_numbers(row, now_s))
 
-    def _numbers(self, row: Row, now_s: float) -> Text:
+    def _say_numbers(self, row: Row, now_s: float) -> Text:
         tiles, text = self.tiles, Text(" ", no_wrap=True)
-        if self._is_paused:
+        if self._held is not None:
             text.append("PAUSED", style=palette.style(self.app, "warning", bold=True))
-            text.append(": the picture is held, the run goes on; space continues")
-            return text
+            text.append("  " if tiles.reading else ": the picture is held, the run goes on; space continues")
         if tiles.reading:
             text.append(f"at {tiles.reading}", style="bold")
             return text.append("   arrows move, esc leaves", style="dim")
+        if self._held is not None:
+            return text
+        hints = [f"{tiles.hidden} more: ]"] if tiles.hidden and tiles.full is None else []
+        hints += ["w: next stage"] if tiles.window.stage is not None else []
+        tail = "".join(f"   {hint}" for hint in hints)
         detail = self.workbench.details.get(row.id)
-        text.append(live_words.numbers(row, detail.state if detail is not None else None, now_s))
-        if tiles.hidden and tiles.full is None:
-            text.append(f"   {tiles.hidden} more: ]", style="dim")
-        if tiles.window.stage is not None:
-            text.append("   w: next stage", style="dim")
-        return text
+        numbers = live_words.numbers(row, detail.state if detail is not None else None, now_s)
+        text.append(live_words.fitting(numbers, self.size.width - 1 - len(tail)))
+        return text.append(tail, style="dim")
 
     # The machine
 
     def _sample(self) -> None:
-        if self.is_current and not self._is_sampling and self.shelf.current is not None and not self._is_paused:
+        if self.is_current and not self._is_sampling and self.shelf.current is not None and self._held is None:
             self._is_sampling = True
             row = self.shelf.current
             self._look_at_machine(row.pid if row.is_running else None, row.host)
@@ -292,10 +325,16 @@ class LiveScreen(WorkbenchScreen):
 
     def action_pause(self) -> None:
         """Hold the picture, or go on."""
-        self._is_paused = self.tiles.is_held = not self._is_paused
-        self._tick()
-        if not self._is_paused:
+        row, held = self.shelf.current, self._held
+        if held is not None:
+            self._held = None
+            self._print(held.printed, held.earlier)
             self._draw()
+        elif row is not None:
+            known = {run.detail.id: run.detail for run in self._runs() if run.detail.curves is not None}
+            printed = deque[str](maxlen=self.workbench.settings.log_lines)
+            self._held = Held(row=row, now_s=time.time(), details=known, printed=printed)
+        self._tick()
 
     def action_step(self, by: int) -> None:
         """Watch the run before or after this one in the list."""

@@ -44,6 +44,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     """Names below the x axis, each between two places; of its texts, longest first, the first that fits is written."""
     verticals: tuple[float, ...] = ()
     """Where thin vertical lines stand."""
+    is_cut: bool = False
+    """Values lie below or above it."""
     empty: str = ""
     """What to say instead of drawing; empty to draw."""
 
@@ -204,16 +206,18 @@ class Chart(Rows):
         return found
 
     def _add(self, canvas: Canvas, series: Series) -> None:
-        (x_low, x_high), (y_low, y_high) = self._picture.x_limits, self._picture.y_limits
-        x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
-        for xs, ys in _pieces(series, self._picture):
-            if series.marker:
-                for x, y in zip(xs, ys, strict=True):
-                    column, row = _place(x, x_low, x_high, canvas.columns), _place(y, y_low, y_high, canvas.rows)
-                    canvas.letter(column, row, series.marker, series.color)
-                continue
-            points = [((x - x_low) / x_span, (y - y_low) / y_span) for x, y in zip(xs, ys, strict=True)]
-            canvas.line(points, series.color, joined=series.is_line)
+        shares = _shares(series, self._picture)
+        if series.is_line:
+            for piece in _pieces(shares):
+                canvas.line(piece, series.color)
+            return
+        seen = [(x, y) for x, y in shares if 0.0 <= x <= 1.0 and 0.0 <= y <= 1.0]
+        if not series.marker:
+            canvas.line(seen, series.color, joined=False)
+            return
+        for x, y in seen:
+            column, row = _place(x, 0.0, 1.0, canvas.columns), _place(y, 0.0, 1.0, canvas.rows)
+            canvas.letter(column, row, series.marker, series.color)
 
 
 def _axis_row(columns: int, left: int, walls: set[int], ticks: set[int]) -> list[tuple[str, str]]:
@@ -248,14 +252,49 @@ def _fitting(picture: Picture, width: int) -> list[tuple[float, str]]:
     return found
 
 
-def _pieces(series: Series, picture: Picture) -> list[tuple[list[float], list[float]]]:
-    """Split a curve where it has gaps or leaves the axis; what is higher or lower lies on the edge."""
+def _shares(series: Series, picture: Picture) -> list[tuple[float, float]]:
+    """Give each point in shares of the axes: what is seen lies between 0 and 1."""
     (x_low, x_high), (y_low, y_high) = picture.x_limits, picture.y_limits
-    pieces: list[tuple[list[float], list[float]]] = [([], [])]
-    for x, y in zip(series.xs, series.ys, strict=True):
-        if not (math.isfinite(x) and math.isfinite(y)) or not x_low <= x <= x_high:
-            pieces.append(([], []))
+    x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
+    return [
+        # Rounded, or what lies on a limit might come out beyond it.
+        (round((x - x_low) / x_span, 9), round((y - y_low) / y_span, 9))
+        for x, y in zip(series.xs, series.ys, strict=True)
+    ]
+
+
+def _pieces(shares: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """Join points to lines, split where there are gaps; a line that leaves the picture ends at its border."""
+    pieces: list[list[tuple[float, float]]] = []
+    before: tuple[float, float] | None = None
+    for here in shares:
+        if not (math.isfinite(here[0]) and math.isfinite(here[1])):
+            before = None
             continue
-        pieces[-1][0].append(x)
-        pieces[-1][1].append(min(max(y, y_low), y_high))
-    return [piece for piece in pieces if piece[0]]
+        seen = _seen(before or here, here)
+        if seen is not None:
+            start, end = seen
+            if before is None or not pieces or pieces[-1][-1] != start:
+                pieces.append([start])
+            pieces[-1].append(end)
+        before = here
+    return pieces
+
+
+def _seen(
+    start: tuple[float, float], end: tuple[float, float]
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Cut a line to what lies between 0 and 1 along both axes; None where nothing does."""
+    first, last = 0.0, 1.0
+    way = end[0] - start[0], end[1] - start[1]
+    for at, by in zip(start, way, strict=True):
+        if by == 0.0 or not math.isfinite(by):
+            if by or not 0.0 <= at <= 1.0:
+                return None
+            continue
+        near, far = sorted((-at / by, (1.0 - at) / by))
+        first, last = max(first, near), min(last, far)
+    if first > last:
+        return None
+    cut = [(start[0] + share * way[0], start[1] + share * way[1]) for share in (first, last)]
+    return start if first == 0.0 else cut[0], end if last == 1.0 else cut[1]

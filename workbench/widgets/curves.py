@@ -6,22 +6,15 @@ Nothing here knows of widgets: a tile asks for a picture, and for the numbers at
 import bisect
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from msgspec import Struct
 
-from pipeline.runs.state import StageState
-from workbench.messages import Curves, Detail
 from workbench.widgets import words
+from workbench.widgets.axis import Axis, Shown, Span, Window, limits_of, scaled
 from workbench.widgets.chart import Picture, Series
-from workbench.widgets.ticks import linear_ticks, log_ticks, nice_limits
+from workbench.widgets.ticks import linear_ticks, log_ticks, nice_limits, round_below
 
-AxisName = Literal["epochs", "steps", "time"]
-axis_names: tuple[AxisName, ...] = ("epochs", "steps", "time")
-units = {"epochs": "epoch", "steps": "step", "time": "minute"}
 SMOOTHEST = 0.99
-
-Span = tuple[float, float]
 
 
 class Metric(Struct, frozen=True, kw_only=True):
@@ -38,7 +31,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     scale: float = 1.0
     """What values are multiplied by, for the unit of the title."""
     log: bool = False
-    """Draw the logarithm unless a person wants it otherwise."""
+    """Draw the logarithm of its values unless a person wants it otherwise."""
     clips: bool = False
     """Leave the lowest and highest percent out of the picture unless a person wants it otherwise."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
@@ -69,37 +62,14 @@ ALWAYS = 4
 class View(Struct, frozen=True, kw_only=True):
     """How one metric is drawn."""
 
-    log: bool = False
+    log_x: bool = False
+    log_y: bool = False
     smoothing: float = 0.0
     """Weight of the past in the moving average, 0 to 0.99."""
     clips: bool = False
-    """The lowest and the highest percent may leave the picture."""
+    """The lowest and the highest percent of the values may leave the picture."""
     y: Span | None = None
     """Limits that a person typed."""
-
-
-class Window(Struct, frozen=True, kw_only=True):
-    """The part of the x axis that all charts show."""
-
-    axis: AxisName = "epochs"
-    x: Span | None = None
-    """Limits that a person typed, in the unit of the axis."""
-    stage: int | None = None
-    """The entry of the plan that is looked at alone."""
-
-
-class Shown(Struct, frozen=True, kw_only=True):
-    """A run on the charts."""
-
-    detail: Detail
-    letter: str = ""
-    """What stands at the end of its lines; empty where it is alone."""
-    color: str = "primary"
-
-    @property
-    def curves(self) -> Curves:
-        """Its curves; none where they were not read yet."""
-        return self.detail.curves or Curves()
 
 
 class Trace(Struct, frozen=True, kw_only=True):
@@ -136,71 +106,6 @@ def offered(shown: Iterable[Shown]) -> list[Metric]:
     usual = [m for place, m in enumerate(known) if place < ALWAYS or any(name in names for name, _ in m.lines)]
     others = [Metric(key=n, title=n.replace("_", " "), lines=((n, ""),)) for n in sorted(names - ours)]
     return usual + others
-
-
-class Axis:
-    """The x axis of one run: turns epochs of the whole recipe into steps or minutes."""
-
-    def __init__(self, name: AxisName, run: Shown) -> None:
-        self._name = name
-        self._curves = run.curves
-        self.stages: tuple[StageState, ...] = run.detail.state.stages
-        """Entries of the plan."""
-        self._edges = [*self._curves.borders, float(sum(stage.epochs for stage in self.stages))]
-        self._started_s = run.detail.state.started_s
-        rates = [stage.steps / stage.epochs if stage.steps and stage.epochs else 0.0 for stage in self.stages]
-        usual = next((rate for rate in rates if rate), 1.0)
-        self._rates = [rate or usual for rate in rates]
-        self._sums = [0.0]
-        for stage, rate in zip(self.stages, self._rates, strict=True):
-            self._sums.append(self._sums[-1] + stage.epochs * rate)
-
-    def place(self, epoch: float) -> float:
-        """Give the place of an epoch."""
-        if self._name == "epochs" or not self.stages:
-            return epoch
-        if self._name == "steps":
-            stage = min(max(0, bisect.bisect_right(self._edges, epoch) - 1), len(self.stages) - 1)
-            return self._sums[stage] + (epoch - self._edges[stage]) * self._rates[stage]
-        return self._minute(epoch)
-
-    def _minute(self, epoch: float) -> float:
-        xs, seconds = self._curves.clock
-        if not xs:
-            return 0.0
-        start = self._started_s if self._started_s is not None else seconds[0]
-        right = bisect.bisect_left(xs, epoch)
-        if right == 0 or right == len(xs):
-            return (seconds[min(right, len(xs) - 1)] - start) / 60
-        share = (epoch - xs[right - 1]) / ((xs[right] - xs[right - 1]) or 1.0)
-        return (seconds[right - 1] + share * (seconds[right] - seconds[right - 1]) - start) / 60
-
-    @property
-    def edges(self) -> list[float]:
-        """Where each entry of the plan begins, and where the last one ends."""
-        return [self.place(edge) for edge in self._edges]
-
-    def limits(self) -> Span:
-        """Give the whole axis: all of the recipe; of time what has passed, rounded up so that it seldom moves."""
-        if self._name != "time":
-            return 0.0, max(self.edges[-1], 1e-9)
-        return 0.0, nice_limits([0.0, self._minute(math.inf)], least=0.1)[1]
-
-    def stage_at(self, x: float) -> StageState | None:
-        """Tell which entry of the plan was at work at a place; None before there is a plan."""
-        edges = self.edges
-        found = min(max(0, bisect.bisect_right(edges, x) - 1), len(self.stages) - 1)
-        return self.stages[found] if self.stages else None
-
-
-def limits_of(window: Window, axis: Axis) -> Span:
-    """Give the limits of the x axis."""
-    if window.x is not None:
-        return window.x
-    edges = axis.edges
-    if window.stage is not None and window.stage + 1 < len(edges) and edges[window.stage] < edges[window.stage + 1]:
-        return edges[window.stage], edges[window.stage + 1]
-    return axis.limits()
 
 
 def traces(metric: Metric, runs: Sequence[Shown], view: View, window: Window) -> list[Trace]:
@@ -257,30 +162,39 @@ def picture(
         wait: what to say where there is nothing to draw.
     """
     axis = Axis(window.axis, runs[0])
-    x_limits = limits_of(window, axis)
-    grid = _Grid(x_limits, size, axis.edges)
-    drawn = []
-    for trace in traces(metric, runs, view, window):
-        raw = grid.thin(trace.xs, trace.ys, log=view.log)
+    found = traces(metric, runs, view, window)
+    x_limits = _x_limits(limits_of(window, axis), found, log=view.log_x)
+    nothing = Picture(empty=wait or "no numbers yet")
+    if x_limits[1] <= x_limits[0]:
+        return nothing
+    edges = [scaled(edge, log=view.log_x) for edge in axis.edges]
+    grid = _Grid(x_limits, size, edges)
+    drawn: list[tuple[str, str, tuple[float, ...], list[float]]] = []
+    values: list[float] = []
+    for trace in found:
+        xs = [scaled(x, log=True) for x in trace.xs] if view.log_x else trace.xs
+        ys = [scaled(y, log=True) for y in trace.ys] if view.log_y else trace.ys
+        seen = ys[bisect.bisect_left(xs, x_limits[0]) : bisect.bisect_right(xs, x_limits[1])]
+        values += (y for y in seen if math.isfinite(y))
         if trace.smooth is not trace.ys:
-            drawn.append(("rule" if trace.color == "dim" else "dim", "", *raw))
-            raw = grid.thin(trace.xs, trace.smooth, log=view.log)
-        drawn.append((trace.color, trace.letter, *raw))
-    values = [y for _, _, _, ys in drawn for y in ys if math.isfinite(y)]
-    if not values or x_limits[1] <= x_limits[0]:
-        return Picture(empty=wait or "no numbers yet")
-    y_limits = _y_limits(metric, view, values)
+            drawn.append(("rule" if trace.color == "dim" else "dim", "", *grid.thin(xs, ys)))
+            ys = [scaled(y, log=True) for y in trace.smooth] if view.log_y else trace.smooth
+        drawn.append((trace.color, trace.letter, *grid.thin(xs, ys)))
+    if not values:
+        return nothing
+    y_limits = _y_limits(metric, view, sorted(values))
     series = [Series(xs=xs, ys=grid.rounded(ys, y_limits), color=color) for color, _, xs, ys in drawn]
-    ends = [_end(color, letter, line) for (color, letter, _, _), line in zip(drawn, series, strict=True) if letter]
-    names, is_close = _names(axis, window, x_limits), window.x is not None
+    ends = [_end(color, letter, one, y_limits) for (color, letter, _, _), one in zip(drawn, series, strict=True)]
+    has_numbers = window.x is not None or view.log_x
     return Picture(
         series=(*series, *(end for end in ends if end is not None)),
         x_limits=x_limits,
         y_limits=y_limits,
-        x_ticks=linear_ticks(*x_limits, most=max(2, size[0] // 12)) if is_close else (),
-        y_ticks=_y_ticks(y_limits, size[1], log=view.log),
-        spans=() if is_close else names,
-        verticals=tuple(dict.fromkeys(edge for edge in axis.edges[1:-1] if x_limits[0] < edge < x_limits[1])),
+        x_ticks=_x_ticks(x_limits, size[0], log=view.log_x) if has_numbers else (),
+        y_ticks=_y_ticks(y_limits, size[1], log=view.log_y),
+        spans=() if has_numbers else _names(axis, window, x_limits),
+        verticals=tuple(dict.fromkeys(edge for edge in edges[1:-1] if x_limits[0] < edge < x_limits[1])),
+        is_cut=any(not y_limits[0] <= y <= y_limits[1] for y in values),
     )
 
 
@@ -294,15 +208,15 @@ class _Grid:
         self._rows = max(1, 4 * size[1])
         self._step = (high - self._low) / self._columns
 
-    def thin(self, xs: Sequence[float], ys: Sequence[float], *, log: bool) -> tuple[tuple[float, ...], list[float]]:
+    def thin(self, xs: Sequence[float], ys: Sequence[float]) -> tuple[tuple[float, ...], list[float]]:
         """Keep the lowest and the highest point of each column of dots, in their order; gaps and stages stay apart."""
-        first = max(0, bisect.bisect_left(xs, self._low) - 1)
+        # One point beyond each end, so that the line leads there; what has no logarithm lies nowhere.
+        first = max(bisect.bisect_right(xs, -math.inf), bisect.bisect_left(xs, self._low) - 1)
         last = bisect.bisect_right(xs, self._low + self._step * self._columns) + 1
         kept: list[tuple[float, float]] = []
         column: list[tuple[float, float]] = []
         stage = -1
-        for x, value in zip(xs[first:last], ys[first:last], strict=True):
-            y = _log(value) if log else value
+        for x, y in zip(xs[first:last], ys[first:last], strict=True):
             before, stage = stage, bisect.bisect_left(self._edges, x - 1e-9)
             if stage != before and column:
                 # Another stage begins another line.
@@ -320,15 +234,12 @@ class _Grid:
         return tuple(x for x, _ in kept), [y for _, y in kept]
 
     def rounded(self, ys: Sequence[float], limits: Span) -> tuple[float, ...]:
-        """Put values on the nearest row of dots; a line that leaves the picture ends at its edge."""
+        """Put values on the nearest row of dots; those far outside of the picture on a row far outside."""
         low, high = limits
-        step = (high - low) / self._rows
-        is_in = [False, *(low <= y <= high for y in ys), False]
+        step, far = (high - low) / self._rows, 1e6 * (high - low)
         return tuple(
-            low + round((min(max(y, low), high) - low) / step) * step
-            if math.isfinite(y) and any(is_in[place : place + 3])
-            else math.nan
-            for place, y in enumerate(ys)
+            low + round((min(max(y, low - far), high + far) - low) / step) * step if math.isfinite(y) else math.nan
+            for y in ys
         )
 
 
@@ -339,36 +250,51 @@ def _extremes(column: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [column[place] for place in places]
 
 
-def _end(color: str, letter: str, line: Series) -> Series | None:
-    """Write a letter at the end of a line."""
-    place = next((p for p in range(len(line.ys) - 1, -1, -1) if math.isfinite(line.ys[p])), None)
-    if place is None:
+def _end(color: str, letter: str, line: Series, limits: Span) -> Series | None:
+    """Write a letter at the last point of a line that is seen."""
+    place = next((p for p in range(len(line.ys) - 1, -1, -1) if limits[0] <= line.ys[p] <= limits[1]), None)
+    if place is None or not letter:
         return None
     return Series(xs=(line.xs[place],), ys=(line.ys[place],), color=color, marker=letter, is_line=False)
 
 
-def _log(value: float) -> float:
-    return math.log10(value) if math.isfinite(value) and value > 0 else math.nan
+def _x_limits(limits: Span, found: Sequence[Trace], *, log: bool) -> Span:
+    """Scale limits; a logarithm begins at a round number below the first point where the axis begins at zero."""
+    low, high = limits
+    if log and low <= 0.0:
+        low = round_below(min((x for trace in found for x in trace.xs if x > 0.0), default=1.0))
+    return scaled(low, log=log), scaled(high, log=log)
 
 
-def _y_limits(metric: Metric, view: View, values: list[float]) -> Span:
+def _y_limits(metric: Metric, view: View, ordered: list[float]) -> Span:
     if view.y is not None:
-        low, high = (_log(view.y[0]), _log(view.y[1])) if view.log else view.y
+        low, high = (scaled(limit, log=view.log_y) for limit in view.y)
         if math.isfinite(low) and math.isfinite(high) and low < high:
             return low, high
-    ordered = sorted(values)
     if view.clips:
-        beyond = len(ordered) // 100 + (len(ordered) >= 50)
+        # Of all values, not of the points that are left of them: at most one in a hundred leaves at each side.
+        beyond = len(ordered) // 100
         ordered = ordered[beyond : len(ordered) - beyond]
-    if view.log:
+    if view.log_y:
         low, high = ordered[0], ordered[-1]
         if high - low < 0.8:
             middle = nice_limits([10**low, 10**high])
-            return (_log(middle[0]), _log(middle[1])) if middle[0] > 0 else (math.floor(low), math.ceil(high))
+            if middle[0] > 0:
+                return scaled(middle[0], log=True), scaled(middle[1], log=True)
         return float(math.floor(low)), float(max(math.ceil(high), math.floor(low) + 1))
     shown = [0.0, *ordered[-1:]] if metric.from_zero else [ordered[0], ordered[-1]]
     low, high = nice_limits(shown, least=0.02 * abs(ordered[-1]))
     return max(low, metric.bounds[0]), min(high, metric.bounds[1])
+
+
+def _x_ticks(limits: Span, columns: int, *, log: bool) -> tuple[tuple[float, str], ...]:
+    most = max(2, columns // 12)
+    if not log:
+        return linear_ticks(*limits, most=most)
+    if limits[1] - limits[0] >= 1.0:
+        return log_ticks(*limits, most=most)
+    # Within a power of ten there are too few of the usual numbers.
+    return tuple((scaled(x, log=True), text) for x, text in linear_ticks(10 ** limits[0], 10 ** limits[1], most=most))
 
 
 def _y_ticks(limits: Span, rows: int, *, log: bool) -> tuple[tuple[float, str], ...]:

@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from workbench.widgets.curves import Span
+from workbench.widgets.axis import Span
 
 
 class LimitsLine(Horizontal):

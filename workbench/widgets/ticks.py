@@ -27,6 +27,12 @@ def nice_step(rough: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999999)
 
 
+def round_below(value: float) -> float:
+    """Give 1, 2 or 5 times a power of ten, at most as large as a positive value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(power * factor for factor in (1, 2, 5) if power * factor <= value * 1.000001)
+
+
 def linear_ticks(low: float, high: float, most: int = 5) -> tuple[tuple[float, str], ...]:
     """Place labels on round numbers between two limits."""
     step = nice_step((high - low) / max(1, most - 1))

@@ -1,5 +1,6 @@
 """The grid of charts: which metrics are shown, how each is drawn, and the cursor that they share."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -13,8 +14,9 @@ from textual.geometry import Size
 from textual.message import Message
 
 from workbench.settings import Marker, markers
-from workbench.widgets import curves as drawing
-from workbench.widgets.curves import SMOOTHEST, Axis, Metric, Shown, View, Window
+from workbench.widgets import axis as axes
+from workbench.widgets.axis import Axis, Shown, Window
+from workbench.widgets.curves import SMOOTHEST, Metric, View, offered
 from workbench.widgets.limits import LimitsLine
 from workbench.widgets.tile import Tile
 
@@ -26,6 +28,8 @@ TILE = Size(38, 13)
 MOST_COLUMNS = 4
 REPLAY_S = 0.1
 """Seconds for which a replay stands on one column."""
+logs = ((False, False), (False, True), (True, False), (True, True))
+"""Which of the axes x and y are logarithmic, in the order in which a key goes through them."""
 smoothings = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, SMOOTHEST)
 
 
@@ -42,14 +46,15 @@ class Tiles(Vertical):
                 tooltip="The next charts; with one alone the next one"),
         Binding("left_square_bracket", "page(-1)", "before", show=False, id="live-before",
                 tooltip="The charts before"),
-        Binding("l", "log", "log y", id="live-log-y", show=False, tooltip="Draw the logarithm of this chart, or not"),
+        Binding("l", "log", "log", id="live-log-axes", show=False,
+                tooltip="Logarithmic y, x, both or neither, for this chart"),
         Binding("x", "axis", "x axis", id="live-axis", show=False, tooltip="Epochs, steps or minutes on the x axis"),
         Binding("plus,equals_sign", "smooth(1)", "smooth", key_display="+ -", id="live-smooth", show=False,
                 tooltip="Smooth this chart more; the raw curve stays below, dim"),
         Binding("minus", "smooth(-1)", "smooth less", id="live-smooth-less", show=False,
                 tooltip="Smooth this chart less"),
         Binding("h", "clip", "outliers", id="live-outliers", show=False,
-                tooltip="Leave the lowest and the highest percent of this chart out, or not"),
+                tooltip="Leave the lowest and the highest percent of this chart's values out, or not"),
         Binding("z", "limits", "limits", id="live-limits", show=False, tooltip="Type limits: x=0:50 y=90:95"),
         Binding("w", "stage(1)", "stage", id="live-stage", show=False,
                 tooltip="Look at one stage alone; after the last at all"),
@@ -80,8 +85,6 @@ class Tiles(Vertical):
         """Where the values are read, in the unit of the axis; None where there is no cursor."""
         self.full: str | None = None
         """Key of the metric that is shown alone; None to show all."""
-        self.is_held = False
-        """Nothing is drawn that comes anew."""
         self._runs: Sequence[Shown] = ()
         self._slots: list[Tile] = []
         self._metric = ""
@@ -96,7 +99,7 @@ class Tiles(Vertical):
         """Remember the last session's view."""
         memory = self._workbench.memory
         axis = memory.get("live.axis", "epochs")
-        self.window = Window(axis=axis if axis in drawing.axis_names else "epochs")
+        self.window = Window(axis=axis if axis in axes.axis_names else "epochs")
         self._first = memory.get("live.first", "")
         marker = memory.get("live.marker", str(self._workbench.settings.marker))
         self._marker: Marker = marker if marker in markers else "braille"
@@ -109,7 +112,7 @@ class Tiles(Vertical):
     @property
     def metrics(self) -> list[Metric]:
         """What can be drawn."""
-        return drawing.offered(self._runs)
+        return offered(self._runs)
 
     @property
     def charted(self) -> list[Metric]:
@@ -151,8 +154,7 @@ class Tiles(Vertical):
             self.cursor, self._is_replaying = None, False
             self.window = msgspec.structs.replace(self.window, x=None, stage=None)
         self._runs = runs
-        if not self.is_held or anew:
-            self.draw()
+        self.draw()
 
     def draw(self) -> None:
         """Bring the tiles up to date."""
@@ -162,11 +164,22 @@ class Tiles(Vertical):
         grid = self.query_one(Grid)
         if len(wanted) != len(self._slots):
             self._arrange(grid, len(wanted))
-        columns = 1 if len(wanted) == 1 else self._shape()[0]
-        if grid.styles.grid_size_columns != columns:
-            grid.styles.grid_size_columns = columns
+        self._share_width(grid)
         for tile, metric in zip(self._slots, wanted, strict=True):
             tile.show(metric, self.view_of(metric), self._runs, self.window, self.cursor)
+
+    def _share_width(self, grid: Grid) -> None:
+        """Let the tiles of each row share its whole width, also where the last row has fewer of them."""
+        count = len(self._slots)
+        columns = min(count, self._shape()[0])
+        last = count % columns or columns
+        parts = math.lcm(columns, last)
+        if grid.styles.grid_size_columns != parts:
+            grid.styles.grid_size_columns = parts
+        for place, tile in enumerate(self._slots):
+            span = parts // (last if place >= count - last else columns)
+            if tile.styles.column_span != span:
+                tile.styles.column_span = span
 
     def _arrange(self, grid: Grid, count: int) -> None:
         had_focus = any(tile.has_focus for tile in self._slots)
@@ -209,16 +222,23 @@ class Tiles(Vertical):
         memory, key = self._workbench.memory, f"live.{metric.key}"
         y: list[float] = memory.get(f"{key}.y", [])
         return View(
-            log=memory.get(f"{key}.log", metric.log),
+            log_x=memory.get(f"{key}.log_x", False),
+            log_y=memory.get(f"{key}.log_y", metric.log),
             smoothing=min(SMOOTHEST, max(0.0, memory.get(f"{key}.smoothing", 0.0))),
             clips=memory.get(f"{key}.clips", metric.clips),
             y=(float(y[0]), float(y[1])) if len(y) == 2 else None,
         )
 
-    def _change(self, name: str, value: object) -> None:
-        tile = self.chosen or (self._slots[0] if self._slots else None)
+    @property
+    def _acted(self) -> Tile | None:
+        """The chosen chart; the first one where none is."""
+        return self.chosen or (self._slots[0] if self._slots else None)
+
+    def _change(self, **values: object) -> None:
+        tile = self._acted
         if tile is not None:
-            self._workbench.memory.put(f"live.{tile.metric.key}.{name}", value)
+            for name, value in values.items():
+                self._workbench.memory.put(f"live.{tile.metric.key}.{name}", value)
             self._look()
 
     def _look(self) -> None:
@@ -226,26 +246,27 @@ class Tiles(Vertical):
         self.post_message(self.Looked())
 
     def _view(self) -> View:
-        tile = self.chosen or (self._slots[0] if self._slots else None)
-        return tile.view if tile else View()
+        return self._acted.view if self._acted else View()
 
     def action_log(self) -> None:
-        """Draw the logarithm, or the value."""
-        self._change("log", not self._view().log)
+        """Change which axes are logarithmic."""
+        view = self._view()
+        log_x, log_y = logs[(logs.index((view.log_x, view.log_y)) + 1) % len(logs)]
+        self._change(log_x=log_x, log_y=log_y)
 
     def action_clip(self) -> None:
         """Leave outliers out of the picture, or not."""
-        self._change("clips", not self._view().clips)
+        self._change(clips=not self._view().clips)
 
     def action_smooth(self, by: int) -> None:
         """Smooth more or less."""
         now = self._view().smoothing
         place = min(range(len(smoothings)), key=lambda p: abs(smoothings[p] - now))
-        self._change("smoothing", smoothings[min(max(0, place + by), len(smoothings) - 1)])
+        self._change(smoothing=smoothings[min(max(0, place + by), len(smoothings) - 1)])
 
     def action_limits(self) -> None:
         """Ask for limits."""
-        tile = self.chosen or (self._slots[0] if self._slots else None)
+        tile = self._acted
         if tile is not None:
             self._metric = tile.metric.key
             self.query_one(LimitsLine).ask(tile.metric.title, self.window.x, self.view_of(tile.metric).y)
@@ -286,7 +307,7 @@ class Tiles(Vertical):
 
     def action_axis(self) -> None:
         """Put epochs, steps or minutes on the x axis."""
-        names = drawing.axis_names
+        names = axes.axis_names
         axis = names[(names.index(self.window.axis) + 1) % len(names)]
         self._workbench.memory.put("live.axis", axis)
         self.window = Window(axis=axis, stage=self.window.stage)
@@ -312,17 +333,33 @@ class Tiles(Vertical):
     # The cursor
 
     def action_move(self, columns: int) -> None:
-        """Move the cursor; the first move puts it on the newest values."""
-        chart = self._slots[0].chart if self._slots and self._runs else None
-        if chart is None or chart.canvas is None:
-            return
-        axis = Axis(self.window.axis, self._runs[0])
-        low, high = drawing.limits_of(self.window, axis)
-        end = min(high, axis.place(max((xs[-1] for xs, _ in self._runs[0].curves.series.values() if xs), default=low)))
-        step = (high - low) / max(1, chart.canvas.width - 1)
-        now = self.cursor if self.cursor is not None else end if columns < 0 else end - columns * step
-        self.cursor = min(max(now + columns * step, low), max(low, end))
+        """Move the cursor by columns of the chosen chart; the first move puts it on the newest values."""
+        tile = self._acted
+        if tile is not None and tile.chart.canvas is not None:
+            start = self.cursor if self.cursor is not None else self._newest if columns < 0 else None
+            self._stand(self._newest if start is None else tile.beside(start, columns))
+
+    def _stand(self, x: float) -> None:
+        """Put the cursor at a place; none lies beyond the newest values."""
+        self.cursor = min(x, self._newest)
         self._look()
+
+    @property
+    def _newest(self) -> float:
+        """Where the newest values within the picture lie."""
+        tile = self._acted
+        ends = [
+            Axis(self.window.axis, run).place(xs[-1])
+            for run in self._runs
+            for xs, _ in run.curves.series.values()
+            if xs
+        ]
+        return tile.beside(max(ends, default=0.0), 0) if tile else 0.0
+
+    @on(Tile.Pointed)
+    def _point(self, message: Tile.Pointed) -> None:
+        self._is_replaying = False
+        self._stand(message.x)
 
     def action_replay(self) -> None:
         """Let the cursor run along the curves, or hold it."""
@@ -357,4 +394,4 @@ class Tiles(Vertical):
             return ""
         stage = Axis(self.window.axis, self._runs[0]).stage_at(self.cursor)
         digits = 0 if self.window.axis == "steps" else 1
-        return f"{drawing.units[self.window.axis]} {self.cursor:,.{digits}f}{f', {stage.stage}' if stage else ''}"
+        return f"{axes.units[self.window.axis]} {self.cursor:,.{digits}f}{f', {stage.stage}' if stage else ''}"
