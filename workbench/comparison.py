@@ -65,12 +65,11 @@ def _numbers(sides: Sequence[Side], reference: int) -> Iterable[Line]:
         found = [axis.value(side.row) for side in sides]
         if all(math.isnan(value) for value in found):
             continue
-        base = found[reference]
+        base, texts = found[reference], tuple(column.text(side.row).strip() for side in sides)
         changes = tuple(
-            "" if place == reference or math.isnan(value) or math.isnan(base) else axis.change(base, value)
-            for place, value in enumerate(found)
+            "" if text == texts[reference] or math.isnan(value) or math.isnan(base) else axis.change(base, value)
+            for text, value in zip(texts, found, strict=True)
         )
-        texts = tuple(column.text(side.row).strip() for side in sides)
         yield Line(section="numbers", name=column.title, values=texts, changes=changes)
         if column.key == "points":
             significance = tuple(standing.significance(side.row) or NONE for side in sides)

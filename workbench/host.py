@@ -25,6 +25,7 @@ from workbench.memory import Memory
 from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 from workbench.shelf import Shelf
+from workbench.widgets.palette import Identities
 
 
 class Host(Enduring, App[None]):
@@ -71,6 +72,8 @@ class Host(Enduring, App[None]):
         self.must_endure = False
         """Errors of the app's own are told and survived even where no person sees the screen."""
         self._endured: set[tuple[str, str, int]] = set()
+        self.identities = Identities()
+        """Letters and colours of the runs that charts show."""
         self._attention = Attention(self.settings, write=self._send, bell=self.bell, say=self.say)
         self._launched: str | None = None
         # There is no public way to add one; the version of textual is pinned.

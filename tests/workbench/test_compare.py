@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from msgspec.structs import replace
@@ -114,10 +115,38 @@ async def test_marked_runs_are_compared_and_a_shows_what_is_equal(app, store, si
         await until(pilot, lambda: "2 marked runs" in screen_text(app) and "(+1.0 pt)" in screen_text(app))
         await until(pilot, lambda: "equal lines hidden (a)" in screen_text(app))
         chart = app.screen.query_one(Chart)
-        await until(pilot, lambda: "A" in chart.plain_text() or "B" in chart.plain_text())
+        await until(pilot, lambda: {"A", "B"} <= set(chart.plain_text()))
+        assert re.search(r"A two = reference +B one", screen_text(app))
+        assert "50.0 % int8 4.00 b" not in screen_text(app)
         assert "ms" not in [line.split()[0] for line in screen_text(app).splitlines() if line.strip()]
         await pilot.press("a", "v")
         await until(pilot, lambda: "all lines" in screen_text(app) and "measured in" in screen_text(app))
+        await pilot.press("G")
+        await until(pilot, lambda: screen_text(app).count("50.0 % int8 4.00 b") == 2)
+        assert "layers: zeros, type, coded bits a weight" in screen_text(app)
+
+
+async def test_brackets_go_through_the_recorded_numbers_and_runs_are_known_by_the_same_letters_in_live(app, store):
+    add(store, "one", top1=94.0)
+    add(store, "two", top1=93.0)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await open_compare(app, pilot, 2, ("one", "two"))
+        await until(pilot, lambda: "[ ] top-1 %" in screen_text(app))
+        await pilot.press("]")
+        await until(pilot, lambda: "[ ] loss" in screen_text(app))
+        chart = app.screen.query_one(Chart)
+        await until(pilot, lambda: "B" in chart.plain_text())
+        await pilot.press("]")
+        await until(pilot, lambda: "[ ] lr" in screen_text(app) and "1e-3" in chart.plain_text())
+        await pilot.press("[")
+        await until(pilot, lambda: "[ ] loss" in screen_text(app))
+        assert app.memory.get("compare.curve", "") == "loss"
+        letters = {name: letter for letter, name in re.findall(r"\b([A-F]) (one|two)\b", screen_text(app))}
+        assert sorted(letters.values()) == ["A", "B"]
+        choose = next(row.id for row in app.shelf.rows.values() if row.name == "two")
+        app.select(choose)
+        await pilot.press("3")
+        await until(pilot, lambda: all(f"{letter} {name}" in screen_text(app) for name, letter in letters.items()))
 
 
 async def test_r_chooses_the_reference_and_arrows_the_runs_in_sight(app, store):
@@ -125,15 +154,15 @@ async def test_r_chooses_the_reference_and_arrows_the_runs_in_sight(app, store):
         add(store, name, top1=top1)
     async with app.run_test(size=(80, 24)) as pilot:
         await open_compare(app, pilot, 4, ("r1", "r2", "r3", "r4"))
-        await until(pilot, lambda: "columns A to B of 4" in screen_text(app))
+        await until(pilot, lambda: "columns 1 to 2 of 4" in screen_text(app))
         ids = [row.name for row in app.screen.runs()]
         assert f"{ids[0]} = reference" in screen_text(app)
         await pilot.press("r")
         await until(pilot, lambda: f"{ids[1]} = reference" in screen_text(app))
         await pilot.press("right", "right", "right", "right")
-        await until(pilot, lambda: "columns C to D of 4" in screen_text(app) and ids[3] in screen_text(app))
+        await until(pilot, lambda: "columns 3 to 4 of 4" in screen_text(app) and ids[3] in screen_text(app))
         await pilot.press("left")
-        await until(pilot, lambda: "columns B to C of 4" in screen_text(app))
+        await until(pilot, lambda: "columns 2 to 3 of 4" in screen_text(app))
 
 
 async def test_without_marks_the_selected_run_and_its_like_are_compared(app, store):

@@ -1,13 +1,16 @@
 """5 Compare: what differs, and what did it do?"""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec.structs import replace
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Size
 from textual.widgets import Static
 
 from pipeline import files
@@ -16,14 +19,12 @@ from workbench import comparison
 from workbench.comparison import Line, Side
 from workbench.messages import Detail, Interest
 from workbench.screens._base import WorkbenchScreen
-from workbench.widgets import palette, words
-from workbench.widgets.chart import Chart, Picture, Series
-from workbench.widgets.ticks import linear_ticks, nice_limits
+from workbench.widgets import curves, palette, words
+from workbench.widgets.axis import Shown, Window
+from workbench.widgets.chart import Chart, Picture
+from workbench.widgets.curves import Metric, View
+from workbench.widgets.ticks import nice_limits
 
-MOST = 8
-"""Runs that are compared at most: more lines than that do not fit a chart."""
-LETTERS = "ABCDEFGH"
-COLORS = tuple(f"series-{1 + place % 6}" for place in range(MOST))
 LEAST = 22
 """Cells of a run's column at least."""
 WIDEST = 44
@@ -61,9 +62,13 @@ class CompareScreen(WorkbenchScreen):
         Binding("a", "all", "all", id="all", tooltip="Show also what is equal in all runs, or differences alone"),
         Binding("r", "reference", "versus", id="reference", tooltip="Compare with the next of the runs"),
         Binding("v", "curves", "curves", id="curves", tooltip="Show the curves, or leave their room to the table"),
+        Binding("right_square_bracket", "curve(1)", "next curve", id="curve", show=False, key_display="]",
+                tooltip="Draw the next of the recorded numbers"),
+        Binding("left_square_bracket", "curve(-1)", "previous curve", id="curve-back", show=False, key_display="[",
+                tooltip="Draw the one before"),
         Binding("w", "write", "write", id="write", tooltip="Write the table as .csv or .txt"),
         Binding("e", "app.export", "export", id="export", show=False, tooltip="Export the marked runs, or this one"),
-    ]
+    ]  # fmt: skip
 
     def compose_body(self) -> ComposeResult:
         """Build the curves and the table."""
@@ -77,6 +82,7 @@ class CompareScreen(WorkbenchScreen):
     def on_mount(self) -> None:
         """Begin with the differences against the first run."""
         self._is_all = self.workbench.memory.get("compare.all", False)
+        self._metric: str = self.workbench.memory.get("compare.curve", "top1")
         self.set_class(not self.workbench.memory.get("compare.curves", True), "-flat")
         self._reference: str | None = None
         self._first = 0
@@ -92,7 +98,7 @@ class CompareScreen(WorkbenchScreen):
         """List the runs side by side: the marked ones, else the selected one and the newest that is like it."""
         marked = [row for row in self.shelf.chosen if row.id in self.shelf.marked]
         if len(marked) > 1:
-            return marked[:MOST]
+            return marked[: palette.SERIES]
         current = marked[0] if marked else self.shelf.current
         if current is None:
             return []
@@ -133,9 +139,15 @@ class CompareScreen(WorkbenchScreen):
         self._first = max(0, min(self._first, len(runs) - room))
         seen = range(self._first, min(len(runs), self._first + room))
         width = min(WIDEST, (self.size.width - 3 - name_width) // max(1, len(seen)))
-        self.query_one(Chart).show(self._picture(runs))
+        shown = self._shown(runs)
+        metric = self._drawn(shown)
+        chart = self.query_one(Chart)
+        chart.show(_picture(metric, shown, chart.size))
         self._write("#caption", self._caption(runs, seen, len(found) - len(lines)))
-        self._write("#names", self._names(runs, seen, reference, name_width, width))
+        title = "" if self.has_class("-flat") else f"[ ] {metric.short or metric.title}"
+        self._write(
+            "#names", self._names(runs, seen, reference, words.cut(title, name_width - 1).ljust(name_width), width)
+        )
         self._write("#table", self._table(lines, seen, name_width, width))
 
     def _write(self, where: str, text: Text) -> None:
@@ -151,19 +163,21 @@ class CompareScreen(WorkbenchScreen):
             what = "the selected run and one on the same data; space marks others"
         parts = [what]
         if len(seen) < len(runs):
-            parts.append(f"columns {LETTERS[seen[0]]} to {LETTERS[seen[-1]]} of {len(runs)}")
+            parts.append(f"columns {seen[0] + 1} to {seen[-1] + 1} of {len(runs)}")
         parts.append(f"{hidden} equal lines hidden (a)" if hidden else "all lines")
         if len({row.data for row in runs}) > 1:
             parts.append("! on different data: accuracies do not compare")
         return Text("   ".join(parts), no_wrap=True, overflow="ellipsis")
 
-    def _names(self, runs: list[Row], seen: range, reference: int, name_width: int, width: int) -> Text:
-        text = Text("top1 % above".ljust(name_width) if not self.has_class("-flat") else " " * name_width, no_wrap=True)
+    def _names(self, runs: list[Row], seen: range, reference: int, title: str, width: int) -> Text:
+        text = Text(title, no_wrap=True)
         text.stylize("dim")
+        known_by = self.workbench.identities.give([row.id for row in runs])
         for place in seen:
+            letter, color = known_by[runs[place].id]
             mark = " = reference" if place == reference else ""
             name = words.cut(runs[place].name, width - 4 - len(mark)) + mark
-            text.append(f"{LETTERS[place]} ", style=palette.style(self.app, COLORS[place], bold=True))
+            text.append(f"{letter} ", style=palette.style(self.app, color, bold=True))
             text.append(name.ljust(width - 2)[: width - 2], style="bold")
         return text
 
@@ -182,28 +196,16 @@ class CompareScreen(WorkbenchScreen):
             text.append("".join(words.cut(cells[place], width - 1).ljust(width) for place in seen).rstrip() + "\n")
         return text if lines else Text("No difference in anything that is known.")
 
-    def _picture(self, runs: list[Row]) -> Picture:
-        series: list[Series] = []
-        ends: list[Series] = []
-        for place, row in enumerate(runs):
-            detail = self.workbench.details.get(row.id)
-            xs, ys = detail.curves.series.get("top1", ((), ())) if detail and detail.curves else ((), ())
-            shown = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
-            if shown:
-                series.append(Series(xs=xs, ys=ys, color=COLORS[place]))
-                last = shown[-1]
-                ends.append(Series(xs=last[:1], ys=last[1:], color=COLORS[place], marker=LETTERS[place], is_line=False))
-        if not series:
-            return Picture(empty="No run was trained here: every stage was reused, or nothing is known yet.")
-        values = [y for one in series for y in one.ys if math.isfinite(y)]
-        # The rise from nothing would press the rest flat, and what differs is at the top.
-        ordered = sorted(values)
-        y_limits = nice_limits([ordered[len(ordered) // 10], ordered[-1]], least=1.0)
-        x_limits = (0.0, max(x for one in series for x in one.xs) * 1.02)
-        return Picture(
-            series=(*series, *ends), x_limits=x_limits, y_limits=y_limits, y_ticks=linear_ticks(*y_limits, most=4),
-            x_ticks=linear_ticks(*x_limits, most=6),
-        )  # fmt: skip
+    def _shown(self, runs: list[Row]) -> list[Shown]:
+        """Gather the curves that are known."""
+        known_by = self.workbench.identities.give([row.id for row in runs])
+        found = ((self.workbench.details.get(row.id), known_by[row.id]) for row in runs)
+        return [Shown(detail=detail, letter=letter, color=color) for detail, (letter, color) in found if detail]
+
+    def _drawn(self, shown: Sequence[Shown]) -> Metric:
+        """Tell what is drawn: what was chosen last, where the runs recorded it."""
+        offered = curves.offered(shown)
+        return next((metric for metric in offered if metric.key == self._metric), offered[0])
 
     # What keys do
 
@@ -234,6 +236,14 @@ class CompareScreen(WorkbenchScreen):
         """Show the curves, or leave their room to the table."""
         self.toggle_class("-flat")
         self.workbench.memory.put("compare.curves", not self.has_class("-flat"))
+        self._show_if_seen()
+
+    def action_curve(self, by: int) -> None:
+        """Draw another of the recorded numbers."""
+        shown = self._shown(self.runs())
+        keys = [metric.key for metric in curves.offered(shown)]
+        self._metric = keys[(keys.index(self._drawn(shown).key) + by) % len(keys)]
+        self.workbench.memory.put("compare.curve", self._metric)
         self._show_if_seen()
 
     def action_write(self) -> None:
@@ -279,3 +289,22 @@ heads = {
     "layers": "layers: zeros, type, coded bits a weight",
 }
 """What stands above the parts of the table."""
+
+
+def _picture(metric: Metric, shown: Sequence[Shown], size: Size) -> Picture:
+    """Draw one of the numbers of all runs over the epochs of their recipes."""
+    epochs = max((xs[-1] for run in shown for xs, _ in run.curves.series.values() if xs), default=0.0)
+    if not epochs:
+        return Picture(empty="No run was trained here: every stage was reused, or nothing is known yet.")
+    window = Window(x=(0.0, 1.02 * epochs))
+    view = View(log_y=metric.log, clips=metric.clips, y=_top(shown) if metric.key == "top1" else None)
+    made = curves.picture(metric, shown, view, window, (size.width, size.height))
+    # Borders of stages that other runs have elsewhere would be wrong for them.
+    same = len({run.curves.borders for run in shown}) == 1
+    return made if same else replace(made, verticals=())
+
+
+def _top(shown: Sequence[Shown]) -> tuple[float, float]:
+    """Limit an accuracy to where runs differ: their rise from nothing would press that flat."""
+    found = sorted(y for run in shown for y in run.curves.series.get("top1", ((), ()))[1] if math.isfinite(y))
+    return nice_limits([found[len(found) // 10], found[-1]], least=1.0) if found else (0.0, 100.0)

@@ -29,13 +29,10 @@ from workbench.widgets.rows import Line
 from workbench.widgets.stage_strip import StageStrip
 from workbench.widgets.tiles import Tiles
 
-SERIES = 6
-"""Colours that a theme has for runs beside each other."""
 TICK_S = 1.0
 """Seconds between two drawings of what the clock moves; they wait for a drawing of the curves that is due anyway."""
 SAMPLE_S = 2.0
 """Seconds between two looks at the machine."""
-LETTERS = "ABCDEF"
 
 
 class Held(Struct, kw_only=True):
@@ -97,8 +94,6 @@ class LiveScreen(WorkbenchScreen):
         """Listen; keep the time that is left and the machine up to date."""
         self._run_id: str | None = None
         self._overlaid: tuple[str, ...] = ()
-        self._numbers: dict[str, int] = {}
-        """Of the colour and the letter of each run that was drawn lately, from 1."""
         self._held: Held | None = None
         self._drawn_ids: tuple[str, ...] = ()
         self._told: object = None
@@ -133,7 +128,7 @@ class LiveScreen(WorkbenchScreen):
         return [run_id for run_id in wanted if run_id != self.shelf.selected and run_id in known]
 
     def _beside(self) -> list[str]:
-        return self._wanted()[: SERIES - 1]
+        return self._wanted()[: palette.SERIES - 1]
 
     def show_shelf(self) -> None:
         """Watch the selected run."""
@@ -192,23 +187,11 @@ class LiveScreen(WorkbenchScreen):
         if self._run_id is None or self._run_id not in known:
             return []
         ids = [self._run_id, *(run_id for run_id in self._beside() if run_id in known)]
-        self._number(ids)
+        known_by = self.workbench.identities.give(ids)
         return [
-            Shown(
-                detail=known[run_id],
-                letter=LETTERS[self._numbers[run_id] - 1] if len(ids) > 1 else "",
-                color=f"series-{self._numbers[run_id]}",
-            )
+            Shown(detail=known[run_id], letter=known_by[run_id][0] if len(ids) > 1 else "", color=known_by[run_id][1])
             for run_id in ids
         ]
-
-    def _number(self, ids: Sequence[str]) -> None:
-        """Let every run keep its colour and letter; one that comes may take those of a run that is not drawn now."""
-        for run_id in ids:
-            if run_id not in self._numbers:
-                free = [number for number in range(1, SERIES + 1) if number not in self._numbers.values()]
-                gone = next((other for other in self._numbers if other not in ids), "")
-                self._numbers[run_id] = free[0] if free else self._numbers.pop(gone)
 
     def _draw(self, *, anew: bool = False) -> None:
         runs = self._runs()
@@ -357,7 +340,7 @@ class LiveScreen(WorkbenchScreen):
         if not rows:
             self.workbench.say("There is no other run in the list to draw beside this one.")
             return
-        self.app.push_screen(OverlayModal(rows, self._beside(), SERIES - 1), take)
+        self.app.push_screen(OverlayModal(rows, self._beside(), palette.SERIES - 1), take)
 
     def action_back(self) -> None:
         """Leave one layer: the log's search, the full log, the log, the cursor, the single chart, then the screen."""

@@ -1,5 +1,7 @@
 """Colours by name, for what is drawn without CSS: plots and styled text."""
 
+from collections.abc import Sequence
+
 from rich.style import Style
 from textual.app import App
 from textual.color import Color
@@ -12,8 +14,31 @@ series = {
     False: ("#005f87", "#875f00", "#5f00af", "#005f00", "#af0000", "#5f5f5f"),
 }
 """Colours of ``series-1`` to ``series-6`` in themes that name none, dark ones and light ones."""
+SERIES = len(series[True])
+"""Runs that can be drawn beside each other: one for each colour."""
 ansi_series = ("ansi_cyan", "ansi_yellow", "ansi_magenta", "ansi_green", "ansi_red", "ansi_blue")
 """The same in themes that leave the colours to the terminal."""
+
+
+class Identities:
+    """What a run is known by on charts, the same on every screen: a letter, and a colour."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def give(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Give letter and colour of at most ``SERIES`` runs; each keeps its own as long as no other needs them.
+
+        A run that comes takes what is free, else what a run that is not drawn now had.
+        """
+        for run_id in ids:
+            if run_id not in self._numbers:
+                free = [number for number in range(1, SERIES + 1) if number not in self._numbers.values()]
+                gone = next((other for other in self._numbers if other not in ids), "")
+                self._numbers[run_id] = free[0] if free else self._numbers.pop(gone)
+        return {
+            run_id: (chr(ord("A") + self._numbers[run_id] - 1), f"series-{self._numbers[run_id]}") for run_id in ids
+        }
 
 
 def color(app: App[object], name: str) -> Color:
