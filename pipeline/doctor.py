@@ -9,7 +9,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 
-from pipeline import catalog
+from pipeline import catalog, processor
 from pipeline.errors import PipelineError
 from pipeline.facts import Fact
 from pipeline.measure import machine
@@ -31,11 +31,11 @@ def facts() -> Iterator[Fact]:
 
 def _processor(cpu: str, cores: int, instruction_set: str) -> Fact:
     text = f"{cpu}, {cores} cores, INT8 by {instruction_set}"
-    if instruction_set in ("unknown", "avx2", "neon"):
-        return Fact(
-            about="processor", outcome="warn", text=text,
-            fix="It has no instructions for INT8 products: expect files to be smaller rather than quicker here.",
-        )  # fmt: skip
+    if instruction_set in processor.SLOW:
+        fix = "It has no instructions for INT8 products: expect files to be smaller rather than quicker here."
+        if instruction_set in processor.SATURATING:
+            fix += " Their sums overflow in ONNX Runtime: let quantize stages have reduce_range = true."
+        return Fact(about="processor", outcome="warn", text=text, fix=fix)
     return Fact(about="processor", outcome="ok", text=text)
 
 

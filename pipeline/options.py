@@ -205,13 +205,18 @@ def quoted(value: Any) -> str:
 def absolute(value: str, folder: Path) -> str:
     """Resolve a path against a folder, its ``~`` being the home of whoever asks.
 
+    From wherever a file is named, it comes out the same: what is on one path is told by comparing texts.
+
     Raises:
         RecipeError: no path can be written so.
     """
     try:
         if "\0" in value:
             raise RuntimeError("it holds the letter NUL")
-        return str(folder / Path(value).expanduser())
+        path = Path(value).expanduser()
+        while path.parts[:1] == ("..",):
+            path, folder = Path(*path.parts[1:]), folder.resolve().parent
+        return str(folder / path)
     except RuntimeError as error:
         raise RecipeError(f"the path {quoted(value)} cannot be used: {str(error).rstrip('.')}.") from None
 

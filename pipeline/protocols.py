@@ -4,7 +4,7 @@ Each lives in one file of the folder of its kind and is found by its file name (
 Nothing here imports torch or numpy; their names appear in annotations only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
@@ -57,6 +57,14 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
             RecipeError: the recipe does not say how that network is trained; begins with the option's name.
         """
         return None
+
+    def caution(self, runtimes: Collection[str]) -> str:
+        """Say in one sentence what this machine would do wrong to the result; empty where nothing.
+
+        Args:
+            runtimes: what executes the deployed file.
+        """
+        return ""
 
     def prepare(self, model: "nn.Module") -> "nn.Module":
         """Give the network what this stage adds to its structure, without training.

@@ -233,10 +233,6 @@ class Everywhere(RunActions):
         self.action_press("end")
 
     async def compose_preset(self, name: str) -> None:
-        """Take a preset over into Compose; where that screen does not do so by name, choose it there."""
-        await self.switch_mode("compose")
-        load = getattr(self.screen, "load_preset", None)
-        if load is not None:
-            self.screen.call_later(load, name)
-        else:
-            self.call_later(self.screen.run_action, "presets")
+        """Begin in Compose with a preset."""
+        screen = await self.compose_screen()
+        screen.call_later(screen.load_preset, name)

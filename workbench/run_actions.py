@@ -5,7 +5,7 @@ A screen binds a key to ``app.<action>``; the command palette finds the same act
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 from textual import work
@@ -22,6 +22,7 @@ from workbench.host import Host
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
+    from workbench.screens.compose import ComposeScreen
 
 CHANGING = frozenset(
     {"stop", "delete", "undo", "resume", "pin", "tags", "note", "launch", "queue_up", "queue_down", "start_now"}
@@ -208,13 +209,25 @@ class RunActions(Host):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return f"Brought back {', '.join(names[:3])}{more}."
 
+    async def action_edit(self) -> None:
+        """Begin in Compose with the recipe of the selected run; its results are reused as far as it stays the same."""
+        row = self.shelf.current
+        if row is not None:
+            screen = await self.compose_screen()
+            screen.call_later(screen.load_run, self.store.run(row.id), row.name)
+
+    async def compose_screen(self) -> "ComposeScreen":
+        """Go to Compose."""
+        await self.switch_mode("compose")
+        return cast("ComposeScreen", self.screen)
+
     def action_resume(self) -> None:
         """Launch the recipe of the selected run again, after showing what would be reused and what trained."""
         row = self.shelf.current
         if row is None:
             return
-        if row.is_running:
-            self.say(f"{row.name} is still going on; there is nothing to resume.", is_error=True)
+        if refused := process.why_not_resumed(row.status):
+            self.say(f"{row.name} {refused}.", is_error=True)
             return
         self._read_recipe(self.store.run(row.id))
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from pipeline.measure import machine
+from pipeline import processor
 from pipeline.sections import Training
 
 Precision = Literal["float32", "bfloat16"]
@@ -56,4 +56,4 @@ def describe(settings: Training, device: torch.device) -> str:
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return not machine.flags().isdisjoint(CPU_FLAGS)
+    return not processor.flags().isdisjoint(CPU_FLAGS)

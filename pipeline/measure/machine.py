@@ -7,21 +7,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import processor
 from pipeline.report import Machine
 
-CPUINFO = Path("/proc/cpuinfo")
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-instruction_sets = {
-    "amx_int8": "amx_int8",
-    "avx512_vnni": "avx512_vnni",
-    "avx_vnni": "avx_vnni",
-    "avx512bw": "avx512",
-    "avx2": "avx2",
-    "i8mm": "neon_i8mm",
-    "asimddp": "neon_dotprod",
-    "asimd": "neon",
-}
-"""By flag of the processor, the fastest for INT8 first."""
 
 
 def machine(packages: Sequence[str]) -> Machine:
@@ -37,8 +26,8 @@ def machine(packages: Sequence[str]) -> Machine:
         except importlib.metadata.PackageNotFoundError:
             continue
     return Machine(
-        cpu=_cpuinfo().get("model name") or _other_cpu(),
-        instruction_set=_instruction_set(),
+        cpu=processor.cpuinfo().get("model name") or _other_cpu(),
+        instruction_set=processor.instruction_set(),
         cores=len(usable_cores()),
         host=platform.node(),
         system=platform.platform(),
@@ -69,31 +58,6 @@ def pin(threads: int) -> None:
         (second if siblings in seen else first).append(core)
         seen.add(siblings)
     os.sched_setaffinity(0, [*first, *second][:threads])
-
-
-def flags() -> frozenset[str]:
-    """List the instructions that the processor has, in the system's own words; empty where it does not tell."""
-    cpuinfo = _cpuinfo()
-    return frozenset(cpuinfo.get("flags", cpuinfo.get("Features", "")).split())
-
-
-def _cpuinfo() -> dict[str, str]:
-    """Read what the system says about its first core; empty where it has no such file."""
-    try:
-        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
-    pairs = (line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
-    return {name.strip(): value.strip() for name, value in pairs}
-
-
-def _instruction_set() -> str:
-    present = flags()
-    for flag, name in instruction_sets.items():
-        if flag in present:
-            return name
-    # Every 64-bit ARM processor has NEON; systems other than Linux do not list it.
-    return "neon" if platform.machine() in ("arm64", "aarch64") else "unknown"
 
 
 def _other_cpu() -> str:

@@ -20,6 +20,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pipeline import processor
 from pipeline.measure import machine
 from pipeline.report import LayerWork
 
@@ -196,7 +197,7 @@ def _program(kernel: Kernel) -> bytes:
 
 def present() -> list[str]:
     """Name the kernels that count on this machine: the best vector one of each precision, and tiles."""
-    found = machine.flags()
+    found = processor.flags()
     # Without the system's leave, the first use of a tile ends the process.
     if ctypes.CDLL(None).syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) != 0:
         found -= {"amx_int8"}

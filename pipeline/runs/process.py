@@ -16,6 +16,7 @@ from pipeline import files
 from pipeline.errors import RunStoreError
 from pipeline.events import StopWhen
 from pipeline.runs import queue as queues
+from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
 
 if TYPE_CHECKING:
@@ -49,8 +50,15 @@ def launch(store: RunStore, recipe: "Recipe", *, queue: bool = False) -> Run:
     return _start(run, recipe, lock, queue=queue)
 
 
+def why_not_resumed(status: Status) -> str:
+    """Say why a run in that state cannot be resumed, to stand behind its name; empty when it can."""
+    if status is Status.FINISHED:
+        return "is finished: nothing is left to do; time it again by measure, or change its recipe and launch that"
+    return "" if status.is_over else f"is still going on: it is {status.value}"
+
+
 def relaunch(run: Run, *, queue: bool = False) -> Run:
-    """Launch the recipe of a run that is over once more, word for word; what was trained is reused or continued.
+    """Launch the recipe of an unfinished run once more, word for word; what was trained is reused or continued.
 
     Args:
         run: stays as it is.
@@ -61,14 +69,23 @@ def relaunch(run: Run, *, queue: bool = False) -> Run:
 
     Raises:
         RecipeError: the recipe does not fit this version.
-        RunStoreError: the run is alive, the store cannot be written or the process cannot be started.
+        RunStoreError: it cannot be resumed, the store cannot be written or the process cannot be started.
     """
-    if run.is_alive():
-        raise RunStoreError(f"the run {run.id} is still going on: it is {run.state().status.value}.")
+    refuse_to_resume(run)
     recipe = run.recipe()
     text = (run.folder / "recipe.toml").read_text(encoding="utf-8")
     again, lock = RunStore(run.store).create(recipe, text=text)
     return _start(again, recipe, lock, queue=queue)
+
+
+def refuse_to_resume(run: Run) -> None:
+    """Do nothing where a run can be resumed.
+
+    Raises:
+        RunStoreError: it goes on, or is finished.
+    """
+    if refused := why_not_resumed(run.state().status):
+        raise RunStoreError(f"the run {run.id} {refused}.")
 
 
 def _start(run: Run, recipe: "Recipe", lock: int, *, queue: bool) -> Run:

@@ -12,10 +12,12 @@ is lowered to real INT8 once, after the last stage.
 products in 16 bits, which overflow with full weights.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from pipeline import processor
 from pipeline.protocols import Stage
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ class Quantize(Stage, frozen=True, kw_only=True):
     ] = 0.6
     epochs: Annotated[int, Meta(ge=0, description="passes over the training data", extra={"unit": "epochs"})] = 40
     learning_rate: Annotated[float, Meta(gt=0, description="peak step size")] = 0.001
+
+    def caution(self, runtimes: Collection[str]) -> str:
+        """Tell where ONNX Runtime's products overflow: 8-bit weights on a processor that adds them in 16 bits."""
+        is_full = not self.reduce_range and (self.weight_bits == 8 or self.first_last == "8-bit")
+        found = processor.instruction_set()
+        if not is_full or "onnxruntime" not in runtimes or found not in processor.SATURATING:
+            return ""
+        return f"quantize needs reduce_range = true: INT8 products overflow here ({found})."
 
     def prepare(self, model: "nn.Module") -> "nn.Module":
         """Insert the fake quantisers."""

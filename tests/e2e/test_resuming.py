@@ -269,9 +269,19 @@ def test_only_a_run_that_is_over_is_launched_again(training):
         process.relaunch(training)
 
 
+@pytest.mark.parametrize("status", Status)
+def test_what_goes_on_or_is_finished_is_not_resumed(status):
+    is_refused = status in (Status.QUEUED, Status.RUNNING, Status.FINISHED)
+    assert bool(process.why_not_resumed(status)) == is_refused
+
+
 @pytest.mark.slow
 def test_a_run_that_is_launched_again_reuses_what_is_there(store):
     first = run_here(store, wanted_of("P"))
+    # Its process died right before its last word.
+    first.summary_path.unlink()
+    first.events_path.write_bytes(b"".join(first.events_path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert first.state().status is Status.LOST
     text = "# a person's own remark\n" + (first.folder / "recipe.toml").read_text()
     (first.folder / "recipe.toml").write_text(text)
     again = process.relaunch(first)

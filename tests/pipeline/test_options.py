@@ -4,7 +4,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from pipeline.errors import RecipeError
-from pipeline.options import Option, build, options_of
+from pipeline.options import Option, absolute, build, options_of
 
 
 class Fruit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,3 +108,12 @@ def test_a_record_is_built_from_decoded_values():
 def test_a_wrong_table_is_refused_with_its_key_path(values, message):
     with pytest.raises(RecipeError, match=message):
         build(Fruit, values, where="fruit")
+
+
+def test_a_path_that_goes_up_comes_out_as_the_folder_that_it_leads_to(tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "link").symlink_to(here)
+    assert absolute("../there/x.npz", here) == str(tmp_path / "there" / "x.npz")
+    assert absolute("../x.npz", tmp_path / "link") == str(tmp_path / "x.npz")
+    assert absolute("/a/../b", here) == "/a/../b"

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from textual import _wait
 
+from pipeline import processor
 from pipeline.runs.store import Run, RunStore
 from tests.workbench import fakes
 from workbench.app import Workbench
@@ -13,6 +14,15 @@ from workbench.settings import Settings
 # most of these tests would be waiting, and until() waits for what has to come anyhow.
 _wait.SLEEP_GRANULARITY = 0.004
 _wait.SLEEP_IDLE = 0.002
+
+
+@pytest.fixture(autouse=True)
+def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the system says about the processor: one that is warned of nothing, wherever the tests run."""
+    path = tmp_path / "cpuinfo"
+    path.write_text("flags\t\t: avx2 avx512bw avx512_vnni\n")
+    monkeypatch.setattr(processor, "CPUINFO", path)
+    return path
 
 
 @pytest.fixture

@@ -77,4 +77,4 @@ def test_stopping_after_something_says_so_in_the_folder_and_a_later_word_holds(s
 def test_only_a_run_that_is_over_and_unfinished_is_resumed(store, busy):
     assert "is still going on: it is queued." in refusal("resume", "busy", "--store", store.folder, code=6)
     run = recorded.finished(store)
-    assert "nothing is left to do" in refusal("resume", run.id, "--store", store.folder, code=2)
+    assert "nothing is left to do" in refusal("resume", run.id, "--store", store.folder, code=6)

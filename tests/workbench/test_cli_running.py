@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import events as e
+from pipeline import presets, recipe
+from pipeline.keys import stage_keys
 from pipeline.runs.log import EventWriter
 from pipeline.runs.state import Status
 from pipeline.runs.store import Run, RunStore
@@ -181,6 +183,44 @@ def test_a_run_that_is_over_cannot_be_stopped(store):
 def test_what_would_fail_at_once_is_never_launched(store, words, code, sentence):
     assert sentence in refusal("run", *words, "--store", store.folder, code=code)
     assert not store.folder.exists()
+
+
+def test_a_dry_run_says_what_a_launch_would_do_and_launches_nothing(store):
+    lines = call("run", "smoke", "--dry-run", "--store", store.folder).stdout.splitlines()
+    assert [line.split()[:3] for line in lines[2:6]] == [
+        ["baseline", "2", "train"], ["prune", "1", "train"], ["quantize", "1", "train"], ["distill", "1", "train"],
+    ]  # fmt: skip
+    assert lines[6] == "0 reused, 4 to train: 5 epochs, device auto."
+    assert lines[7] == "Then measured with onnxruntime, 1 thread."
+    assert lines[8] == "Time unknown, nothing like it has run here."
+    assert lines[9].startswith("Disk: ")
+    assert not store.folder.exists()
+
+
+def test_a_dry_run_as_json_tells_reused_stages_absent_data_and_the_recipe(store):
+    key = stage_keys(recipe.load(presets.find("smoke")))[0]
+    (store.stages_folder / key).mkdir(parents=True)
+    (store.stages_folder / key / "result.json").write_text("{}")
+    words = ("--dry-run", "--json", "--store", store.folder)
+    found = json.loads(call("run", "smoke", *words).stdout)
+    assert [entry["is_reused"] for entry in found["entries"]] == [True, False, False, False]
+    assert (found["is_ready"], found["reused"], found["epochs"], found["seconds"]) == (True, 1, 3, None)
+    assert found["recipe"]["stages"][1]["stage"] == "quantize"
+    absent = json.loads(call("run", "smoke", "--set", "dataset=cifar10", *words).stdout)
+    assert not absent["is_ready"]
+    assert "CIFAR-10 is not in" in absent["absent"]
+    assert absent["can_download"]
+    assert store.runs() == []
+
+
+def test_a_dry_run_refuses_a_wrong_recipe_as_a_launch_does(store):
+    words = ("smoke", "--dry-run", "--set", "stages.0.sparsity=2", "--store", store.folder)
+    assert "stages[0].sparsity is 2" in refusal("run", *words, code=2)
+
+
+def test_the_smallest_preset_is_exact_on_every_processor():
+    (quantize,) = [stage for stage in recipe.load(presets.find("smoke")).stages if stage.name == "quantize"]
+    assert quantize.reduce_range
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from textual.widgets import OptionList
 
 from pipeline import presets, recipe
 from pipeline.errors import RecipeError
 from pipeline.runs import process, queue
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
+from tests.workbench.test_estimates import here, past
 from workbench.estimates import Estimator
 from workbench.modals.choose import ChooseModal
 from workbench.modals.launch import LaunchModal
@@ -238,6 +240,63 @@ async def test_launch_shows_the_plan_then_starts_a_process_or_queues_it(app, sto
         assert run.recipe() == screen.draft.recipe()
         assert queue.place(run) == place
         await until(pilot, lambda: "work" in run.log_path.read_text())
+
+
+async def test_the_plan_says_what_it_takes_and_warns_before_the_launch(app, store, cpuinfo):
+    cpuinfo.write_text("flags\t\t: avx2\n")
+    past(store, fakes.recipe_of("r", "Q"))
+    wanted = fakes.recipe_of("new", "Q", seed=9).document() | {"measure": {"threads": 2}}
+    with fakes.running(store, fakes.recipe_of("busy", "P"), [here(fakes.recipe_of("busy", "P"))]):
+        async with app.run_test(size=(140, 40)) as pilot:
+            await until(pilot, lambda: len(app.shelf.rows or ()) == 2)
+            app.push_screen(LaunchModal(recipe.parse(wanted, folder=Path.cwd()), Estimator(store)))
+            await until(pilot, lambda: isinstance(app.screen, LaunchModal) and app.screen.plan is not None)
+            plan = app.screen.plan
+            shown = str(app.screen.query_one("#words").content).splitlines()
+            assert shown == [
+                "0 reused, 2 to train: 8 epochs, device cpu.",
+                "Then measured with onnxruntime, 2 threads.",
+                "In all about 2 min (from 1 run).",
+                f"Disk: {plan.disk_words()}.",
+                "! busy goes on here; two at once slow each other; better queue it.",
+                "! quantize needs reduce_range = true: INT8 products overflow here (avx2).",
+            ]
+            assert "5.7 MiB of" in shown[3]
+            await until(pilot, lambda: "quantize  4 epochs  train  about 40 s" in screen_text(app))
+
+
+async def test_a_plan_of_which_nothing_is_known_says_so_and_counts_one_thread(app, store):
+    async with app.run_test(size=(140, 40)) as pilot:
+        app.push_screen(LaunchModal(fakes.recipe_of("new", "P"), Estimator(store)))
+        await until(pilot, lambda: "Time unknown, nothing like it has run here." in screen_text(app))
+        assert "Then measured with onnxruntime, 1 thread." in screen_text(app)
+
+
+async def choose(app, pilot, field, wanted):
+    """Pick a value of a field in its list, by keys alone."""
+    while app.screen.focused.id != f"field-{field}":
+        await pilot.press("tab")
+    select = app.screen.focused
+    await pilot.press("enter")
+    await until(pilot, lambda: select.expanded and isinstance(app.screen.focused, OptionList))
+    values = [value for _, value in select._options]
+    places = values.index(wanted) - values.index(select.value)
+    await pilot.press(*["down" if places > 0 else "up"] * abs(places), "enter")
+
+
+async def test_a_backbone_and_a_dataset_are_picked_by_keys(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_compose(app, pilot)
+        await pilot.press("enter")
+        await choose(app, pilot, "backbone", "vgg16_bn")
+        await until(pilot, lambda: screen.draft.recipe().backbone == "vgg16_bn")
+        assert "32x32" in str(screen.query_one("#about-backbone").content)
+        await pilot.press("escape", "down", "enter")
+        await until(pilot, lambda: screen.focused.id == "field-dataset")
+        await choose(app, pilot, "dataset", "cifar10")
+        await until(pilot, lambda: screen.query("#field-download"))
+        assert screen.draft.recipe().dataset.name == "cifar10"
+        await until(pilot, lambda: screen.focused.id == "field-dataset")
 
 
 @pytest.mark.parametrize("name", ["", "../up", ".hidden", "two words", "a/b", "x" * 101])

@@ -11,8 +11,13 @@ from pipeline.keys import stage_keys
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.rows import row_of
 from tests.workbench import fakes
-from workbench import estimates
+from workbench import plans
 from workbench.estimates import Estimator
+
+
+def here(of):
+    """The beginning of a run on this machine."""
+    return msgspec.structs.replace(fakes.started(of), host=platform.node())
 
 
 def past(store, of, *, device="cpu", host=None, seconds_per_epoch=10.0, size_bytes=3_000_000):
@@ -107,7 +112,66 @@ def test_a_checkpoint_that_is_not_there_is_told_instead_of_keys(store, tmp_path)
     ("seconds", "words"), [(0.2, "about 1 s"), (89, "about 89 s"), (1860, "about 31 min"), (9000, "about 2.5 h")]
 )
 def test_a_span_is_told_as_roughly_as_it_is_known(seconds, words):
-    assert estimates.about(seconds) == words
+    assert plans.about(seconds) == words
+
+
+def trained_on(of, **changes):
+    return msgspec.structs.replace(of, training=msgspec.structs.replace(of.training, **changes))
+
+
+def test_the_share_that_is_held_out_counts_at_the_images_a_second_of_then(store):
+    rows = [past(store, fakes.recipe_of("r", "P"))]
+    ours = trained_on(fakes.recipe_of("new", "P", seed=9), validation=0.55)
+    # 20 steps of 128 images an epoch are 90 %: half of them are not trained on but looked at, for a third of the time.
+    saved_s = 20 * 128 / 2 * (2 / 3) / 1900
+    plan = Estimator(store).plan(ours, rows)
+    assert [entry.seconds for entry in plan.entries] == pytest.approx([4 * (10 - saved_s)] * 2)
+
+
+def test_runs_with_batches_of_the_same_size_are_asked_before_others(store):
+    small = trained_on(fakes.recipe_of("small", "P"), batch_size=32)
+    rows = [past(store, fakes.recipe_of("r", "P"), seconds_per_epoch=10), past(store, small, seconds_per_epoch=30)]
+    plans_of = {
+        size: Estimator(store).plan(trained_on(fakes.recipe_of("new", "P", seed=9), batch_size=size), rows)
+        for size in (32, 128, 64)
+    }
+    assert {size: plan.entries[0].seconds for size, plan in plans_of.items()} == {32: 120.0, 128: 40.0, 64: 80.0}
+
+
+def test_a_run_whose_recipe_cannot_be_read_any_more_still_tells_how_long_an_epoch_took(store):
+    row = past(store, fakes.recipe_of("r", "P"))
+    (store.run(row.id).folder / "recipe.toml").write_text("no recipe")
+    ours = trained_on(fakes.recipe_of("new", "P", seed=9), validation=0.5)
+    assert [entry.seconds for entry in Estimator(store).plan(ours, [row]).entries] == [40.0, 40.0]
+
+
+QUANTIZE = {"stage": "quantize", "epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("flags", "stage", "runtimes", "is_warned"),
+    [
+        ("avx2", QUANTIZE, ["onnxruntime"], True),
+        ("avx2 avx512bw", QUANTIZE, ["torch", "onnxruntime"], True),
+        ("avx2", QUANTIZE | {"weight_bits": 5, "first_last": "8-bit"}, ["onnxruntime"], True),
+        ("avx2", QUANTIZE | {"weight_bits": 5}, ["onnxruntime"], False),
+        ("avx2", QUANTIZE | {"reduce_range": True}, ["onnxruntime"], False),
+        ("avx2", QUANTIZE, ["torch"], False),
+        ("avx2 avx_vnni", QUANTIZE, ["onnxruntime"], False),
+        ("avx2 avx512bw amx_int8", QUANTIZE, ["onnxruntime"], False),
+        ("asimd", QUANTIZE, ["onnxruntime"], False),
+    ],
+)
+def test_a_processor_whose_products_overflow_is_told_with_the_option_that_helps(
+    store, cpuinfo, flags, stage, runtimes, is_warned
+):
+    cpuinfo.write_text(f"flags\t\t: {flags}\n")
+    document = fakes.recipe_of("new", "P").document() | {"stages": [stage], "measure": {"runtimes": runtimes}}
+    plan = Estimator(store).plan(recipe.parse(document, folder=store.folder), [])
+    told = (
+        f"quantize needs reduce_range = true: INT8 products overflow here ({'avx512' if '512' in flags else 'avx2'})."
+    )
+    assert plan.warnings == ((told,) if is_warned else ())
 
 
 def test_a_state_that_was_read_once_is_not_read_again(store):

@@ -3,8 +3,9 @@
 from textual.command import CommandPalette
 from textual.widgets import OptionList
 
+from pipeline import presets, recipe
 from tests.workbench import fakes
-from tests.workbench.conftest import until
+from tests.workbench.conftest import screen_text, until
 from workbench.screens.compose import ComposeScreen
 from workbench.screens.runs import RunsScreen
 
@@ -61,7 +62,15 @@ async def test_a_preset_leads_to_compose(app):
         await until(pilot, lambda: app.shelf.rows is not None)
         await find(pilot, app, "preset smoke")
         await pilot.press("enter")
-        await until(pilot, lambda: app.current_mode == "compose")
+        await until(pilot, lambda: app.current_mode == "compose" and "preset smoke" in screen_text(app))
+        assert app.screen.draft.recipe() == recipe.load(presets.find("smoke"))
+        before = app.screen.draft.sheet
+        await find(pilot, app, "preset quickstart")
+        await pilot.press("enter")
+        await until(pilot, lambda: "preset quickstart" in screen_text(app))
+        assert app.screen.draft.recipe() == recipe.load(presets.find("quickstart"))
+        await pilot.press("u")
+        await until(pilot, lambda: app.screen.draft.sheet == before)
 
 
 async def test_a_picture_of_the_screen_is_written(app, store, tmp_path):

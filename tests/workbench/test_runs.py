@@ -369,6 +369,17 @@ async def test_resuming_shows_what_is_reused_and_launches_the_recipe_again(app, 
         assert again.recipe() == ours
 
 
+@pytest.mark.parametrize(("last", "sentence"), [(e.RunFinished(), "nothing is left to do"), (None, "it is running")])
+async def test_a_run_that_is_finished_or_goes_on_is_not_resumed(app, store, last, sentence):
+    ours = fakes.recipe_of("mine", "P")
+    with fakes.running(store, ours, [fakes.started(ours), *([last] if last else [])]):
+        async with app.run_test(size=(140, 40), notifications=True) as pilot:
+            await listed(app, pilot, 1)
+            await pilot.press("r")
+            await until(pilot, lambda: sentence in screen_text(app))
+            assert isinstance(app.screen, RunsScreen)
+
+
 async def test_a_workbench_that_only_reads_refuses_what_changes_the_store(store, saved, tmp_path):
     add(store, "kept")
     app = workbench(store, saved, tmp_path)

@@ -65,6 +65,29 @@ def quit_well(terminal):
     assert "Traceback" not in terminal.screen.text
 
 
+def test_an_editor_gets_the_terminal_and_gives_it_back(store, start, tmp_path):
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\ntest -t 0 && test -t 1 || exit 9\nprintf 'the editor asks: '\nread answer\n"
+        'sed -i "s/^name = .*/name = \\"$answer\\"/" "$1"\n'
+    )
+    editor.chmod(0o755)
+    terminal = start(EDITOR=str(editor), VISUAL="")
+    terminal.until("No runs yet")
+    terminal.press("2")
+    terminal.until("preset quickstart")
+    terminal.press("E")
+    terminal.until("the editor asks:")
+    assert "1049" not in terminal.screen.modes
+    terminal.press(*"by hand", "enter")
+    terminal.until("preset quickstart *")
+    terminal.until("by hand")
+    assert "1049" in terminal.screen.modes
+    terminal.press("u")
+    terminal.until(lambda: "preset quickstart *" not in terminal.screen.text)
+    quit_well(terminal)
+
+
 def test_a_dead_line_ends_the_workbench_and_not_the_run(store, start):
     with fakes.running(store, fakes.recipe_of("survivor", "P"), []) as run:
         terminal = start()

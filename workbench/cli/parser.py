@@ -14,7 +14,7 @@ VERBS: dict[str, str] = {
     "show": "show the numbers, the recipe and the surroundings of a run",
     "watch": "follow a run that was launched before",
     "stop": "end a run; what its finished stages learnt is kept",
-    "resume": "launch the recipe of a run that is over again; an interrupted stage goes on where it was",
+    "resume": "launch the recipe of an unfinished run again; an interrupted stage goes on where it was",
     "delete": "put runs that are over into the trash, which keeps them for a day",
     "restore": "bring runs back from the trash",
     "annotate": "add tags, a note or a pin to runs, and show what they have",
@@ -98,6 +98,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--name", help="call the run so instead of by the recipe's name")
     parser.add_argument("--seed", type=int, metavar="N", help="start of every random stream")
+    parser.add_argument("--dry-run", action="store_true", help="say what it would train, reuse and need; launch none")
     parser.add_argument("--download", action="store_true", help="let the dataset be downloaded if it is absent")
     _launched(parser)
 

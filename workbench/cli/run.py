@@ -10,9 +10,11 @@ from pipeline import options, presets, recipe
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.runs import process
+from pipeline.runs.index import Index
 from pipeline.runs.store import Run, RunStore
 from workbench import locations
 from workbench.cli import exit_codes, follow, output, reporting
+from workbench.estimates import Estimator
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -23,9 +25,36 @@ def main(arguments: argparse.Namespace) -> int:
         Refusal: there is no such preset, or the data is absent.
     """
     wanted = load(arguments)
+    if arguments.dry_run:
+        return plan(wanted, arguments)
     refuse_absent_data(wanted)
     run = process.launch(RunStore(locations.store_folder(arguments.store)), wanted, queue=arguments.queue)
     return launched(run, arguments)
+
+
+def plan(wanted: Recipe, arguments: argparse.Namespace) -> int:
+    """Print what a launch would do and cost, and launch nothing.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    store = RunStore(locations.store_folder(arguments.store))
+    index = Index(store)
+    index.look()
+    found = Estimator(store).plan(wanted, index.rows)
+    if arguments.json:
+        output.document(found.document() | {"recipe": wanted.document()})
+        return exit_codes.DONE
+    table = output.table("stage", "epochs", "", "time", right=("epochs", "time"), whole=("stage", ""))
+    for entry in found.entries:
+        stage, epochs, what, time = entry.cells()
+        table.add_row(stage, epochs.partition(" ")[0], what, time)
+    output.console().print(table)
+    for line in found.lines():
+        output.say(line)
+    if found.absent and found.can_download:
+        output.say("--download lets the run download it.")
+    return exit_codes.DONE
 
 
 def launched(run: Run, arguments: argparse.Namespace) -> int:

@@ -1,6 +1,5 @@
 """The dry run before a launch: what is reused and trained, how long it takes, whether the data is there."""
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
@@ -16,9 +15,9 @@ from textual.widgets import Button, Static
 
 from pipeline.recipe import Recipe
 from pipeline.runs.rows import Row
-from workbench import estimates
-from workbench.estimates import Estimator, Plan
+from workbench.estimates import Estimator
 from workbench.modals.base import Modal
+from workbench.plans import Plan
 from workbench.widgets import words
 
 
@@ -78,35 +77,17 @@ class LaunchModal(Modal[Answer]):
         for column in ("left", "right", "left", "left"):
             table.add_column(justify=column)
         for entry in plan.entries:
-            epochs = "" if entry.epochs is None else f"{entry.epochs} epoch{'s' * (entry.epochs != 1)}"
-            what = "reused" if entry.is_reused else "train" if entry.epochs else "calibrate or load"
-            time = estimates.about(entry.seconds) if entry.is_trained and entry.seconds is not None else ""
+            stage, epochs, what, time = entry.cells()
             style = "dim" if entry.is_reused else "bold"
-            table.add_row(Text(entry.stage), Text(epochs), Text(what, style=style), Text(time, style="dim"))
+            table.add_row(Text(stage), Text(epochs), Text(what, style=style), Text(time, style="dim"))
         self.query_one("#plan", Static).update(table)
-        self.query_one("#words", Static).update(Content("\n".join(self._words(plan))))
+        lines = [*plan.lines()]
+        if plan.absent and plan.can_download:
+            lines.append("Press d to let the run download it.")
+        self.query_one("#words", Static).update(Content("\n".join(lines)))
         go = self.query_one("#launch", Button)
         go.disabled = self.query_one("#queue-it", Button).disabled = not plan.is_ready
         (go if plan.is_ready else self.query_one("#close")).focus()
-
-    def _words(self, plan: Plan) -> Iterator[str]:
-        measure = self._recipe.measure
-        epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
-        yield f"{plan.reused} reused, {len(plan.entries) - plan.reused} to train: {epochs}, device {plan.device}."
-        yield f"Then measured with {', '.join(measure.runtimes)}, {measure.threads} thread(s)."
-        yield f"In all {plan.time_words()}." if plan.run_count else f"{plan.time_words()}.".capitalize()
-        if disk := plan.disk_words():
-            yield f"Disk: {disk}."
-        for warning in plan.warnings:
-            yield f"! {warning}"
-        if plan.problem:
-            yield f"\n!! {plan.problem}"
-        elif plan.will_download:
-            yield f"\n{self._recipe.dataset.name} is downloaded first where it is not there yet."
-        elif plan.absent:
-            yield f"\n!! {plan.absent}"
-            if plan.can_download:
-                yield "Press d to let the run download it."
 
     def action_download(self) -> None:
         """Switch the download on and look again."""

@@ -12,7 +12,8 @@ from textual.widgets import OptionList, Static
 
 from pipeline import editing
 from pipeline.recipe import Recipe
-from workbench.estimates import Estimator, Plan
+from workbench.estimates import Estimator
+from workbench.plans import Plan
 from workbench.screens import Entry
 from workbench.screens._base import WorkbenchScreen
 from workbench.screens._sheets import Sheets

@@ -1,11 +1,13 @@
-"""Where Compose's draft comes from and goes to: presets, the memory between sessions, a text that is no recipe yet."""
+"""Where Compose's draft comes from and goes to: presets, runs, the last session, a text that is no recipe."""
 
 import re
 from pathlib import Path
 
 from pipeline import decoding, presets
 from pipeline.errors import PipelineError, RecipeError
+from pipeline.runs.store import Run
 from workbench.memory import Memory
+from workbench.widgets import words
 from workbench.widgets.draft import FIRST, Draft, Sheet
 
 
@@ -68,16 +70,35 @@ class Sheets:
             RecipeError: there is none of that name, or it cannot be read.
         """
         path = presets.find(name, self._saved)
+        folder = path.parent if path.parent == self._saved else Path.cwd()
+        self._load(draft, path, folder=folder, origin=f"preset {name}")
+
+    def load_run(self, draft: Draft, run: Run, name: str) -> None:
+        """Begin with the recipe of a run; undo leads back. One that does not fit this version is kept as text.
+
+        Args:
+            draft: becomes that recipe.
+            run: stays as it is.
+            name: what the run is called.
+
+        Raises:
+            RecipeError: it cannot be read.
+        """
+        # A person does not think of the run's folder when they type a path.
+        path, origin = run.folder / "recipe.toml", f"from run {words.cut(name, 40)}"
+        self._load(draft, path, folder=Path.cwd(), origin=origin)
+
+    def _load(self, draft: Draft, path: Path, *, folder: Path, origin: str) -> None:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            raise RecipeError(f"the preset {str(path)!r} cannot be read as UTF-8 text.") from None
+            raise RecipeError(f"the recipe {str(path)!r} cannot be read as UTF-8 text.") from None
         self.pending, self.problem = None, presets.problem(path)
         if self.problem:
             self.pending = text
             return
-        folder = path.parent if path.parent == self._saved else Path.cwd()
-        draft.load(Sheet(text=text, folder=folder, origin=f"preset {name}", base=text))
+        text = presets.rebased(text, path.parent, folder)
+        draft.load(Sheet(text=text, folder=folder, origin=origin, base=text))
 
     def save(self, draft: Draft, name: str) -> Path:
         """Save the draft as a preset of a person's own.

@@ -1,5 +1,6 @@
 """2 Compose: what will run, what does it cost, is it legal?"""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -10,6 +11,7 @@ from textual.widgets import OptionList
 from pipeline import catalog
 from pipeline.errors import PipelineError
 from pipeline.runs import process
+from pipeline.runs.store import Run
 from workbench import editor
 from workbench.modals.choose import Choice, ChooseModal
 from workbench.modals.launch import Answer, LaunchModal
@@ -175,15 +177,25 @@ class ComposeScreen(DraftScreen):
         from workbench.modals.presets import PresetsModal
 
         async def take(name: str | None) -> None:
-            if name is None:
-                return
-            with self.workbench.telling_errors("Not opened: "):
-                self.sheets.load(self.draft, name)
-            await self.show_all(0)
-            if self.sheets.pending is not None:
-                await self._show_text()
+            if name is not None:
+                await self.load_preset(name)
 
         self.app.push_screen(PresetsModal(self.workbench.saved), take)
+
+    async def load_preset(self, name: str) -> None:
+        """Begin with a preset; undo leads back. One that is broken is shown as text."""
+        await self._begin(lambda: self.sheets.load(self.draft, name))
+
+    async def load_run(self, run: Run, name: str) -> None:
+        """Begin with the recipe of a run of that name; undo leads back. One that is broken is shown as text."""
+        await self._begin(lambda: self.sheets.load_run(self.draft, run, name))
+
+    async def _begin(self, load: Callable[[], None]) -> None:
+        with self.workbench.telling_errors("Not opened: "):
+            load()
+        await self.show_all(0)
+        if self.sheets.pending is not None:
+            await self._show_text()
 
     def action_save(self) -> None:
         """Ask for a name and save the text as a preset."""

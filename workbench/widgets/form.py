@@ -58,11 +58,15 @@ class Form(VerticalScroll, can_focus=False):
     def __init__(self) -> None:
         super().__init__()
         self.part: Part | None = None
+        self._is_clearing = False
 
     async def show(self, part: Part) -> None:
         """Draw the fields of a part."""
         self.part = part
+        # What the fields before still have to say is not about this part.
+        self._is_clearing = True
         await self.remove_children()
+        self._is_clearing = False
         await self.mount_all(self._widgets(part))
 
     def show_remarks(self) -> None:
@@ -146,7 +150,7 @@ class Form(VerticalScroll, can_focus=False):
     def take_text(self, event: Input.Changed) -> None:
         """Keep what was typed."""
         event.stop()
-        self._take(event.input.id or "", event.value)
+        self._take(event.input, event.value)
 
     @on(Input.Submitted)
     def go_on(self, event: Input.Submitted) -> None:
@@ -158,18 +162,22 @@ class Form(VerticalScroll, can_focus=False):
     def take_choice(self, event: Select.Changed) -> None:
         """Keep what was chosen."""
         event.stop()
-        if not isinstance(event.value, str) or self.part is None:
+        if not isinstance(event.value, str) or self.part is None or self._is_from_before(event.select):
             return
         if event.select.id == "field-dataset" and self.part.kind == "dataset":
             if event.value != self.part.name:
                 self.post_message(self.Swapped(event.value))
             return
-        self._take(event.select.id or "", event.value)
+        self._take(event.select, event.value)
 
-    def _take(self, field: str, text: str) -> None:
-        name = field.removeprefix("field-")
+    def _is_from_before(self, field: Widget) -> bool:
+        """Tell whether a field edited the part that was shown before."""
+        return self._is_clearing or not field.is_attached
+
+    def _take(self, field: Widget, text: str) -> None:
+        name = (field.id or "").removeprefix("field-")
         part = self.part
-        if part is None or part.texts.get(name, text) == text:
+        if part is None or self._is_from_before(field) or part.texts.get(name, text) == text:
             return
         part.texts[name] = text
         if part.kind == "recipe" and name == "backbone":

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from pipeline.recipe import Recipe
-from workbench.estimates import Plan
+from workbench.plans import Plan, count
 from workbench.widgets import words
 
 _reasons = {
@@ -54,7 +54,7 @@ class Verdict(Static):
         stages = " > ".join(entry.name for entry in recipe.plan)
         device = f" on {plan.device}" if plan is not None and plan.device != "auto" else ""
         left = f"{plan.epochs} of " if plan is not None and plan.reused and plan.epochs <= epochs else ""
-        lines = [f"ok {stages}: {left}{_count(epochs, 'epoch')}{' left' if left else ''}{device}"]
+        lines = [f"ok {stages}: {left}{count(epochs, 'epoch')}{' left' if left else ''}{device}"]
         if plan is not None:
             lines += [_cost(plan), *(f"! {told}" for told in _told(plan)[:1])]
         lines += [_reason(recipe)] if len(lines) < 3 else []
@@ -66,10 +66,6 @@ class Verdict(Static):
             self._shown = text
             self.update(Content(text))
             self.set_class(is_wrong, "-wrong")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _cost(plan: Plan) -> str:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from pipeline import processor
 from pipeline.engine import acceleration, placement, training
-from pipeline.measure import machine
 from pipeline.sections import Training
 from tests.pipeline.engine.test_images import make_task
 from tests.pipeline.engine.test_training import Recorder, build
@@ -25,7 +25,7 @@ cpu = torch.device("cpu")
 def test_bfloat16_is_chosen_for_a_processor_that_multiplies_in_it(flags, expected, tmp_path, monkeypatch):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(machine, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(processor, "CPUINFO", cpuinfo)
     assert acceleration.precision(Training(), cpu) == expected
     assert acceleration.describe(Training(), cpu) == f"training computes in {expected} (precision = auto)."
     for asked in ("float32", "bfloat16"):
@@ -33,7 +33,7 @@ def test_bfloat16_is_chosen_for_a_processor_that_multiplies_in_it(flags, expecte
 
 
 def test_an_unknown_processor_trains_in_float32(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "absent")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "absent")
     assert acceleration.precision(Training(), cpu) == "float32"
 
 

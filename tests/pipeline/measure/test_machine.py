@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import pytest
 
-from pipeline.measure import machine as module
+from pipeline import processor
 from pipeline.measure.machine import machine, pin
 
 
@@ -57,12 +57,12 @@ def test_a_process_stays_on_as_many_cores_as_threads():
 def test_the_best_instructions_for_integers_are_named(tmp_path, monkeypatch, line, expected):
     path = tmp_path / "cpuinfo"
     path.write_text(f"processor\t: 0\nmodel name\t: Some CPU: fast\n{line}\n\nprocessor\t: 1\nmodel name\t: Other\n")
-    monkeypatch.setattr(module, "CPUINFO", path)
+    monkeypatch.setattr(processor, "CPUINFO", path)
     found = machine(())
     assert found.instruction_set == expected
     assert found.cpu == "Some CPU: fast"
 
 
 def test_a_system_without_that_file_is_described_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CPUINFO", tmp_path / "absent")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "absent")
     assert machine(()).cpu

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pipeline.measure import machine, roof
+from pipeline import processor
+from pipeline.measure import roof
 from pipeline.report import LayerWork
 
 on_x86 = pytest.mark.skipif(
@@ -46,7 +47,7 @@ def test_every_kernel_that_this_processor_has_multiplies_and_adds():
         "print(roof.macs_per_s(roof.kernels[sys.argv[1]]))"
     )
     for name, kernel in roof.kernels.items():
-        if kernel.flag in machine.flags():
+        if kernel.flag in processor.flags():
             ran = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True, check=True)
             # From one instruction in a hundred cycles of 1 GHz to four in each of 6 GHz.
             assert 1e7 < float(ran.stdout) / (kernel.macs / len(kernel.code)) < 2.4e10
@@ -119,7 +120,7 @@ def test_weights_of_more_bytes_than_were_tried_are_read_like_the_most(made_up):
 def test_the_best_instructions_of_each_precision_count(tmp_path, monkeypatch, flags, expected):
     path = tmp_path / "cpuinfo"
     path.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(machine, "CPUINFO", path)
+    monkeypatch.setattr(processor, "CPUINFO", path)
     assert set(roof.present()) == expected
 
 
