@@ -190,7 +190,7 @@ def as_csv(sides: Sequence[Side], lines: Sequence[Line]) -> bytes:
     return text.getvalue().encode()
 
 
-def as_text(sides: Sequence[Side], lines: Sequence[Line]) -> str:
+def as_text(sides: Sequence[Side], lines: Sequence[Line]) -> bytes:
     """Write the table as plain text, as wide as it needs."""
     table = [("", *(side.row.name for side in sides))]
     section = ""
@@ -201,7 +201,11 @@ def as_text(sides: Sequence[Side], lines: Sequence[Line]) -> str:
         table.append((line.name, *cells(line)))
     widths = [max(len(row[place]) for row in table) for place in range(len(sides) + 1)]
     written = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
-    return "\n".join(written) + "\n"
+    return ("\n".join(written) + "\n").encode()
+
+
+formats = {".csv": as_csv, ".txt": as_text}
+"""By the ending of the file."""
 
 
 def cells(line: Line) -> tuple[str, ...]:

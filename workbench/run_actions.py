@@ -4,7 +4,8 @@ A screen binds a key to ``app.<action>``; the command palette finds the same act
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -46,6 +47,60 @@ class RunActions(Host):
             )
             return True
         return await super().run_action(action, default_namespace, namespaces)
+
+    # -- files
+
+    def ask_to_write(
+        self, title: str, name: str, endings: Collection[str], make: Callable[[str], bytes], about: str
+    ) -> None:
+        """Ask for a file and write it.
+
+        Args:
+            title: what is asked.
+            name: that is offered.
+            endings: of names; one decides what is written.
+            make: gives the content for an ending; called in a thread.
+            about: said below a name that can be taken.
+        """
+        from workbench import writing
+        from workbench.modals.ask import AskModal
+
+        def remark(text: str) -> tuple[bool, str]:
+            problem = writing.problem_of(Path(text.strip()).expanduser(), endings)
+            return not problem, problem or about
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self._write_file(Path(text).expanduser(), endings, make)
+
+        self.push_screen(AskModal(title, name, remark=remark), take)
+
+    @work(thread=True, exit_on_error=False, group="files")
+    def _write_file(self, path: Path, endings: Collection[str], make: Callable[[str], bytes]) -> None:
+        from workbench import writing
+
+        try:
+            writing.write(path, endings, make)
+        except (PipelineError, OSError) as error:
+            self.call_from_thread(self.say, f"Not written: {error}", is_error=True)
+        else:
+            self.call_from_thread(self.say, f"Written: {path.resolve()}")
+
+    def action_metrics(self) -> None:
+        """Write every number that the chosen runs recorded."""
+        from pipeline.runs import metrics
+
+        rows = self.shelf.chosen
+        if not rows:
+            return
+        runs = [self.store.run(row.id) for row in rows]
+        name = f"{Path(rows[0].name).name or 'run'}-metrics.csv" if len(rows) == 1 else "metrics.csv"
+        about = f"Every recorded number of {_named(rows)}: a table (.csv) or a document (.json)."
+
+        def make(ending: str) -> bytes:
+            return metrics.formats[ending](metrics.records(runs))
+
+        self.ask_to_write("write the metrics as", name, metrics.formats, make, about)
 
     # -- marks
 

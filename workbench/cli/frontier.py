@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from pipeline.runs.index import Index
 from pipeline.runs.rows import Row
 from pipeline.runs.state import Status
 from pipeline.runs.store import RunStore
-from workbench import filters, locations
+from workbench import filters, locations, writing
 from workbench.cli import exit_codes, output
 from workbench.cli.numbers import CONTENDED
 from workbench.widgets import figures, scatter
@@ -91,7 +92,7 @@ def _write(scenes: dict[str, Scene], names: list[str]) -> None:
     made = next(iter(scenes.values()), scatter.scene([], *map(scatter.axis, ("size", "top1", "latency"))))
     for name in names:
         path = Path(name).expanduser()
-        figures.write(made, path)
+        writing.write(path, figures.formats, partial(figures.make, made))
         output.remark(f"written: {path}")
 
 

@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "export": "leave finished runs in a folder, as files that other software opens",
     "frontier": "compare finished runs by accuracy, size and latency",
     "compare": "set runs side by side: where their recipes differ, and what came of it",
+    "metrics": "give every number that trainings recorded, as a table or a document",
     "check": "try whether a backbone of your own can be trained, pruned, quantised and exported",
     "presets": "list, print or copy the recipes that come with the workbench",
     "config": "show, check and edit the settings of the workbench",
@@ -242,7 +243,13 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         "runs", metavar="RUN", nargs="+", help=f"{RUN_HELP}; the first is what others are compared with"
     )
     parser.add_argument("--all", action="store_true", help="also what is equal in all runs")
-    parser.add_argument("--out", metavar="FILE", help="write the table as .csv")
+    parser.add_argument("--out", metavar="FILE", help="write the table; .csv or .txt")
+    _json(parser)
+
+
+def _metrics(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP)
+    parser.add_argument("--out", metavar="FILE", help="write them; .csv or .json")
     _json(parser)
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from msgspec.structs import replace
@@ -13,7 +12,6 @@ from textual.containers import VerticalScroll
 from textual.geometry import Size
 from textual.widgets import Static
 
-from pipeline import files
 from pipeline.runs.rows import Row
 from workbench import comparison
 from workbench.comparison import Line, Side
@@ -248,38 +246,18 @@ class CompareScreen(WorkbenchScreen):
 
     def action_write(self) -> None:
         """Ask for a file and write the table that is shown, with all runs."""
-        from workbench.modals.ask import AskModal
-
         runs = self.runs()
         if len(runs) < 2:
             return
-
-        def remark(text: str) -> tuple[bool, str]:
-            path = Path(text.strip()).expanduser()
-            if path.suffix.lower() not in (".csv", ".txt"):
-                return False, f"{path.name!r} ends in neither .csv nor .txt."
-            if path.exists():
-                return False, f"{str(path)!r} is there already; name another file."
-            if not path.parent.is_dir():
-                return False, f"there is no folder {str(path.parent)!r}."
-            return True, f"The {'whole table' if self._is_all else 'differences'} of {len(runs)} runs."
-
-        self.app.push_screen(AskModal("write the table as", "compare.csv", remark=remark), self._write_table)
-
-    def _write_table(self, name: str | None) -> None:
-        if name is None:
-            return
-        runs = self.runs()
         ids = [row.id for row in runs]
         sides = self._sides(runs)
         lines = comparison.compare(sides, ids.index(self._reference) if self._reference in ids else 0)
         lines = [line for line in lines if self._is_all or not line.is_equal]
-        path = Path(name).expanduser()
-        with self.workbench.telling_errors("Not written: "):
-            is_csv = path.suffix.lower() == ".csv"
-            made = comparison.as_csv(sides, lines) if is_csv else comparison.as_text(sides, lines).encode()
-            files.write_bytes(path, made)
-            self.workbench.say(f"Written: {path.resolve()}")
+        about = f"The {'whole table' if self._is_all else 'differences'} of {len(runs)} runs, as .csv or .txt."
+        self.workbench.ask_to_write(
+            "write the table as", "compare.csv", comparison.formats,
+            lambda ending: comparison.formats[ending](sides, lines), about,
+        )  # fmt: skip
 
 
 heads = {

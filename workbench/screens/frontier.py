@@ -1,12 +1,11 @@
 """4 Frontier: which one do I take?"""
 
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from rich.console import Group
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -17,7 +16,7 @@ from workbench.screens._base import WorkbenchScreen
 from workbench.widgets import raster, scatter, standing
 from workbench.widgets.filter_line import FilterInput, FilterLine
 from workbench.widgets.raster import Look
-from workbench.widgets.scatter import Axis, Point, Rate, Scene
+from workbench.widgets.scatter import Axis, Point, Rate
 from workbench.widgets.scatter_chart import ScatterChart
 
 Shown = tuple[str | None, str]
@@ -367,32 +366,15 @@ class FrontierScreen(WorkbenchScreen):
 
     def action_write(self) -> None:
         """Ask for a file and write the figure."""
-        from workbench.modals.ask import AskModal
         from workbench.widgets import figures
 
         if not self._scene.points:
             self.workbench.say("There is nothing to write: no finished run is shown.", is_error=True)
             return
-
-        def remark(text: str) -> tuple[bool, str]:
-            problem = figures.problem_of(Path(text.strip()).expanduser())
-            return not problem, problem or "The ending decides: .svg and .png for a paper, .txt, .csv, .json."
-
-        def take(text: str | None) -> None:
-            if text is not None:
-                self._write_figure(self._scene, Path(text).expanduser(), self._look())
-
-        start = f"frontier-{self._scene.y.key}-{self._scene.x.key}.svg"
-        self.app.push_screen(AskModal("write the figure as", start, remark=remark), take)
-
-    @work(thread=True, exit_on_error=False, group="figure")
-    def _write_figure(self, scene: Scene, path: Path, look: Look) -> None:
-        from pipeline.errors import PipelineError
-        from workbench.widgets import figures
-
-        try:
-            figures.write(scene, path, look)
-        except (PipelineError, OSError) as error:
-            self.app.call_from_thread(self.workbench.say, f"Not written: {error}", is_error=True)
-        else:
-            self.app.call_from_thread(self.workbench.say, f"Written: {path.resolve()}")
+        self.workbench.ask_to_write(
+            "write the figure as",
+            f"frontier-{self._scene.y.key}-{self._scene.x.key}.svg",
+            figures.formats,
+            partial(figures.make, self._scene, look=self._look()),
+            "The ending decides: .svg and .png for a paper, .txt, .csv, .json.",
+        )

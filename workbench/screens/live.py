@@ -76,6 +76,8 @@ class LiveScreen(WorkbenchScreen):
                 tooltip="The run before it in the list"),
         Binding("v", "pager", "open log", show=False, id="live-pager", tooltip="Open log.txt in the pager ($PAGER)"),
         Binding("s", "app.stop('current')", "stop", id="stop", tooltip="Stop this run (asks first)"),
+        Binding("X", "app.metrics", "metrics", show=False, id="metrics",
+                tooltip="Write every recorded number of the marked runs, or this one, as .csv or .json"),
         Binding("e", "app.export", "export", show=False, id="export", tooltip="Export the marked runs, or this one"),
     ]  # fmt: skip
 

@@ -6,14 +6,12 @@ The same runs give the same bytes, whenever and wherever they are written.
 import csv as csv_writer
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import msgspec
 from msgspec import Struct
 
-from pipeline import files
 from pipeline.errors import ExportError, MissingDependency
 from pipeline.runs.rows import Row
 from workbench.widgets import raster, scatter, words
@@ -322,36 +320,18 @@ formats = (*drawings, *tables)
 """Endings of files; they decide what is written."""
 
 
-def problem_of(path: Path) -> str:
-    """Say why no figure can be written there, in one sentence; empty where it can."""
-    if path.suffix.lower() not in formats:
-        return f"{path.name!r} ends in none of {', '.join(formats)}; the ending decides what is written."
-    if path.exists():
-        return f"{str(path)!r} is there already; name another file."
-    if not path.parent.is_dir():
-        return f"there is no folder {str(path.parent)!r}."
-    return ""
-
-
-def write(scene: Scene, path: Path, look: Look | None = None) -> None:
-    """Write a figure; the ending of the name decides what.
+def make(scene: Scene, ending: str, look: Look | None = None) -> bytes:
+    """Make the content of a file.
 
     Args:
         scene: the points.
-        path: of a new file.
+        ending: of the file's name, one of ``formats``.
         look: what is drawn beside them, as on the screen; None for the intervals of the front alone.
 
     Raises:
-        ExportError: the ending is unknown, there are no points, a file is there already, or it cannot be written.
+        ExportError: there are no points.
         MissingDependency: a PNG is asked for and the extra ``figures`` is not installed.
     """
-    if problem := problem_of(path):
-        raise ExportError(problem)
     if not scene.points:
         raise ExportError("there is no finished run to draw; widen the filter or choose other axes.")
-    ending = path.suffix.lower()
-    content = drawings[ending](scene, look or Look()) if ending in drawings else tables[ending](scene)
-    try:
-        files.write_bytes(path, content)
-    except OSError as error:
-        raise ExportError(f"{str(path)!r} cannot be written: {error.strerror}.") from None
+    return drawings[ending](scene, look or Look()) if ending in drawings else tables[ending](scene)
