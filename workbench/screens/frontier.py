@@ -74,7 +74,7 @@ class FrontierScreen(WorkbenchScreen):
         """Build the plot and the pane beside it."""
         yield Static(id="caption")
         with Horizontal():
-            yield ScatterChart(marker=self.workbench.settings.marker)
+            yield ScatterChart(marker=self.workbench.marker)
             yield Static(id="side")
         yield Static(id="remark")
         yield FilterLine()
@@ -154,7 +154,7 @@ class FrontierScreen(WorkbenchScreen):
         rate = Rate(self._worth) if self._is_iso and self._scene.has_front else None
         look = Look(
             selected=self.shelf.selected, marked=frozenset(self.shelf.marked), has_bars=self._has_bars, rate=rate,
-            marker=self.workbench.settings.marker,
+            marker=self.workbench.marker,
         )  # fmt: skip
         is_any = any(row.is_finished for row in (self.shelf.rows or {}).values())
         chart.show_scene(self._scene, look, empty=standing.HIDDEN if is_any else standing.NOTHING)
@@ -191,7 +191,7 @@ class FrontierScreen(WorkbenchScreen):
             return []
         side = self.query_one("#side", Static)
         width, height = (side.content_size.width or 38), side.content_size.height
-        legend = [Text(line, style="dim") for line in raster.legend(self._scene, self.workbench.settings.marker)]
+        legend = [Text(line, style="dim") for line in raster.legend(self._scene, self.workbench.marker)]
         point = self.current
         if point is None:
             return [Text("Arrows choose a run.", style="dim"), Text(""), *legend]
