@@ -63,6 +63,10 @@ def prepare_toolkit(chosen: settings.Settings) -> None:
         os.environ |= {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
     if chosen.fps != settings.Settings().fps:
         os.environ["TEXTUAL_FPS"] = str(chosen.fps)
+    if "TEXTUAL_DRIVER" not in os.environ:
+        # They would hold the app at the size that the terminal once had.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
     colors = terminal.colors(os.environ)
     if colors == "none":
         os.environ["NO_COLOR"] = "1"

@@ -131,6 +131,8 @@ def test_a_closed_terminal_is_opened_again_where_it_was(store, tmp_path):
     with Terminal.workbench(store.folder, environment=homes) as terminal:
         terminal.until("hidden")
         terminal.press("/")
+        terminal.until("size<2MiB")
+        terminal.settle()
         terminal.press(*"top1>80", "enter")
         terminal.until(lambda: sorted(names(terminal)) == ["one", "three", "two"])
         while "by top1" not in terminal.screen.text:
