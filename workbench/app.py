@@ -44,6 +44,8 @@ class Workbench(Everywhere):
         ),
         Binding("y,Y,shift+y", "copy", "copy", id="copy", show=False, tooltip="Copy what is needed of this run"),
         Binding("T,shift+t", "theme", "theme", key_display="T", id="theme", show=False, tooltip="Choose other colours"),
+        Binding("m", "marker", "marker", id="marker", show=False,
+                tooltip="Draw curves with braille dots, blocks or plain letters"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave the workbench; runs go on"),
     ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.facts import Fact
+from workbench import terminal
 
 LITTLE_BYTES = 2 * 1024**3
 """Free bytes below which a store may fill up: the files and states of a few runs."""
@@ -64,18 +65,9 @@ def of_store(store: Path) -> Iterator[Fact]:
 
 def of_terminal(environment: Mapping[str, str]) -> Iterator[Fact]:
     """Look at the terminal."""
-    term = environment.get("TERM", "")
     yield _size()
-    yield _colours(term, environment)
-    encoding = locale.getpreferredencoding(False)
-    if encoding.upper().replace("-", "") != "UTF8":
-        fix = 'Set LANG to a locale with UTF-8, such as C.UTF-8; until then use marker = "ascii".'
-        yield Fact(about="letters", outcome="warn", text=f"the locale's encoding is {encoding}", fix=fix)
-    elif term == "linux":
-        fix = 'Set marker = "ascii" in config.toml or PQD_MARKER=ascii.'
-        yield Fact(about="letters", outcome="warn", text="the console's font has no braille", fix=fix)
-    else:
-        yield Fact(about="letters", outcome="ok", text='UTF-8; if curves look torn, set marker = "block"')
+    yield _colours(environment)
+    yield _letters(environment)
     if "TMUX" in environment:
         yield _tmux()
     if "SSH_CONNECTION" in environment or "SSH_TTY" in environment:
@@ -92,18 +84,41 @@ def _size() -> Fact:
     return Fact(about="terminal", outcome="ok", text=text)
 
 
-def _colours(term: str, environment: Mapping[str, str]) -> Fact:
-    if "NO_COLOR" in environment:
-        return Fact(about="colours", outcome="ok", text="none, as NO_COLOR asks")
-    if environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
-        return Fact(about="colours", outcome="ok", text=f"16 million (TERM={term}, COLORTERM)")
-    if "256" in term:
-        return Fact(about="colours", outcome="ok", text=f"256 (TERM={term})")
-    if term in ("", "dumb"):
-        fix = "Open it in a terminal, or use the verbs: pqd-workbench list, show, watch."
-        return Fact(about="colours", outcome="warn", text=f"TERM is {term!r}", fix=fix)
-    fix = "If it can do more, set TERM=xterm-256color; themes high-contrast and ansi suit 16 colours."
-    return Fact(about="colours", outcome="warn", text=f"16 (TERM={term})", fix=fix)
+def _colours(environment: Mapping[str, str]) -> Fact:
+    about, term = "colours", environment.get("TERM", "")
+    colors = terminal.colors(environment)
+    if environment.get("NO_COLOR"):
+        return Fact(about=about, outcome="ok", text="none, as NO_COLOR asks")
+    if colors == "none":
+        fix = "If it has more, set TERM=xterm-256color; the verbs need nothing: pqd-workbench list, show, watch."
+        return Fact(about=about, outcome="warn", text=f"none ({_named(term)})", fix=fix)
+    if colors == "standard":
+        fix = "If it can do more, set TERM=xterm-256color; themes high-contrast and ansi suit 16 colours."
+        return Fact(about=about, outcome="warn", text=f"16 (TERM={term})", fix=fix)
+    many = {"256": "256", "truecolor": "16 million"}[colors]
+    return Fact(about=about, outcome="ok", text=f"{many} (TERM={term})")
+
+
+def _letters(environment: Mapping[str, str]) -> Fact:
+    """Say what the app draws with, and why (see ``terminal.marker``)."""
+    marker = terminal.marker(environment)
+    if not terminal.is_utf8():
+        encoding = locale.getpreferredencoding(False)
+        text, fix = f"the locale's encoding is {encoding}", "Set LANG to a locale with UTF-8, such as C.UTF-8."
+    elif marker == "ascii":
+        text, fix = (
+            _named(environment.get("TERM", "")),
+            "If it can show more, set marker or PQD_MARKER.",
+        )
+    elif marker == "block":
+        text, fix = "the console's font has no braille", "With another font: marker, or PQD_MARKER=braille."
+    else:
+        return Fact(about="letters", outcome="ok", text='UTF-8; if curves look torn, press m or set marker = "block"')
+    return Fact(about="letters", outcome="warn", text=f"{text}: curves are drawn with marker {marker}", fix=fix)
+
+
+def _named(term: str) -> str:
+    return f"TERM={term}" if term else "TERM is not set"
 
 
 def _tmux() -> Fact:

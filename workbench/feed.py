@@ -89,7 +89,7 @@ class Feed:
             from pipeline.runs.index import Index
 
             # What the index kept is shown before any folder is looked at.
-            self._index = Index(self._store)
+            self._index = Index(self._store, is_written=not self._settings.read_only)
             if self._index.rows:
                 self._tell(self._index.rows, is_complete=False)
         self._index.look(budget_s=LOOK_S)

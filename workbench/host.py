@@ -10,22 +10,28 @@ from pathlib import Path
 
 from textual import work
 from textual.app import App
+from textual.binding import Binding
+from textual.filter import Monochrome, NoColor
 from textual.signal import Signal
 from textual.widget import AwaitMount
 from textual.worker import WorkerFailed
 
 from pipeline.errors import PipelineError
 from pipeline.runs.store import RunStore
-from workbench import failures, themes
+from workbench import failures, terminal, themes
 from workbench.attention import Attention
 from workbench.failures import Enduring
 from workbench.feed import Feed
+from workbench.fitting import Colorless, Signage
 from workbench.harmless import Harmless
 from workbench.memory import Memory
 from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
-from workbench.settings import Settings
+from workbench.settings import Marker, Settings, markers
 from workbench.shelf import Shelf
 from workbench.widgets.palette import Identities
+
+_ours = (Colorless, Signage, Harmless)
+"""Filters of whatever is drawn."""
 
 
 class Host(Enduring, App[None]):
@@ -76,8 +82,12 @@ class Host(Enduring, App[None]):
         """Letters and colours of the runs that charts show."""
         self._attention = Attention(self.settings, write=self._send, bell=self.bell, say=self.say)
         self._launched: str | None = None
-        # There is no public way to add one; the version of textual is pinned.
-        self._filters.append(Harmless())
+        self.marker: Marker = "braille" if self.settings.marker == "auto" else self.settings.marker
+        """What curves are drawn with, on every screen; changed by ``use_marker``."""
+        self.marker_changed: Signal[Marker] = Signal(self, "marker_changed")
+        """Curves are drawn with another marker from now on."""
+        self._signage = Signage("all")
+        self._fit()
         self._choose_theme()
         if self.settings.low_bandwidth:
             self.animation_level = "none"
@@ -111,6 +121,32 @@ class Host(Enduring, App[None]):
                 self.theme = themes.resolve(self.settings.theme)
             except PipelineError as error:
                 self.problems.append(f"theme: {error}")
+
+    def _fit(self) -> None:
+        """Send only what the terminal can show."""
+        self._signage = Signage(terminal.signs(self.marker, os.environ))
+        # There is no public way to change them; the version of textual is pinned.
+        theirs = [each for each in self._filters if not isinstance(each, (Monochrome, NoColor, *_ours))]
+        self._filters = [*theirs, *([Colorless(self)] if self.no_color else []), self._signage, Harmless()]
+
+    def use_marker(self, marker: Marker) -> None:
+        """Draw curves with another marker, on every screen; ``ascii`` draws borders and keys with letters, too."""
+        self.marker = marker
+        self.everywhere.put(terminal.memory_name(os.environ), marker)
+        self._fit()
+        self.marker_changed.publish(marker)
+        for screen in self.screen_stack:
+            screen.refresh_bindings()
+            for widget in screen.walk_children():
+                widget.refresh()
+
+    def action_marker(self) -> None:
+        """Draw with the next marker."""
+        self.use_marker(markers[(markers.index(self.marker) + 1) % len(markers)])
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Write a key as it is shown; by its name where the terminal lacks its sign."""
+        return self._signage.spell(super().get_key_display(binding))
 
     def _send(self, letters: str) -> None:
         """Send letters to the terminal beside what is drawn."""

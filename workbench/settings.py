@@ -27,8 +27,8 @@ PREFIX = "PQD_"
 """Begins the environment variable of each setting."""
 SLOW_REDRAW_S = 2.0
 """Least seconds between two drawings over a slow line."""
-SLOW_FPS = "4"
-"""Frames a second at most over a slow line."""
+SLOW_FPS = 4
+"""Frames a second at most over a slow line, unless others are asked for."""
 
 
 def _help(text: str) -> Meta:
@@ -40,17 +40,19 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     theme: Annotated[str, _help("auto, dark, light, high-contrast, colour-blind, ansi, or a theme of Textual")] = "auto"
     """Name of the colours; ``auto`` follows the terminal."""
-    marker: Annotated[Marker, _help("what curves are drawn with; ascii for fonts without braille and blocks")] = (
-        "braille"
+    marker: Annotated[Literal["auto", Marker], _help("what curves are drawn with; ascii keeps to plain letters")] = (
+        "auto"
     )
-    """What curves are drawn with."""
+    """What curves are drawn with; ``auto`` is what the terminal can show (see ``terminal.marker``)."""
     poll_s: Annotated[Annotated[float, Meta(ge=0.02, le=60.0)], _help("seconds between two looks at the store")] = 0.5
     """Seconds between two looks at the store."""
     redraw_s: Annotated[Seconds, _help("least seconds between two drawings of the same curves")] = 1.0
     """Least seconds between two drawings of the same curves."""
     log_lines: Annotated[Annotated[int, Meta(ge=100, le=100_000)], _help("most lines of a log that Live keeps")] = 5000
     """Most lines of a log that Live keeps; earlier ones are in the file."""
-    low_bandwidth: Annotated[bool, _help("for a slow line: no animation, a drawing every 2 s at most")] = False
+    fps: Annotated[Annotated[int, Meta(ge=1, le=60)], _help("frames a second at most")] = 60
+    """Frames a second at most; what changes in between is sent together."""
+    low_bandwidth: Annotated[bool, _help("for a slow line: no animation, 4 frames a second, curves every 2 s")] = False
     """Nothing is animated, and little is drawn."""
     bell: Annotated[bool, _help("ring the terminal's bell once when a run ends")] = True
     """The bell rings when a run ends."""
@@ -122,6 +124,7 @@ def load(
             values[name], sources[name] = value, "flag"
     if values.get("low_bandwidth"):
         values["redraw_s"] = max(SLOW_REDRAW_S, values.get("redraw_s", 0.0))
+        values.setdefault("fps", SLOW_FPS)
     return Loaded(settings=_convert(values), problems=tuple(problems), sources=sources)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from workbench import background, locations, settings
+from workbench import background, locations, settings, terminal
 from workbench.memory import Memory, path_of
 
-FLAGS = ("read_only", "low_bandwidth", "theme")
+FLAGS = ("read_only", "low_bandwidth", "fps", "theme")
 """Settings that are flags of the command line, too."""
 
 
@@ -25,10 +25,7 @@ def open_app(store: str | None, flags: dict[str, Any], *, forget_view: bool = Fa
     # What is imported stays: looking for garbage in it would hold up the first frame, after which the app goes on so.
     gc.disable()
     loaded = settings.load(flags)
-    if loaded.settings.low_bandwidth:
-        # Textual reads these when it is imported.
-        for name, value in (("FPS", settings.SLOW_FPS), ("ANIMATIONS", "none"), ("SMOOTH_SCROLL", "0")):
-            os.environ.setdefault(f"TEXTUAL_{name}", value)
+    prepare_toolkit(loaded.settings)
     folder = locations.store_folder(store)
     memory, everywhere = Memory(path_of(folder)), Memory(path_of(None))
     if forget_view:
@@ -40,6 +37,7 @@ def open_app(store: str | None, flags: dict[str, Any], *, forget_view: bool = Fa
         from workbench.app import Workbench
 
         chosen, problems = choose_theme(loaded, everywhere, question)
+        chosen = choose_marker(chosen, everywhere)
 
     app = Workbench(RunStore(folder), locations.presets_folder(), chosen, memory)
     app.everywhere = everywhere
@@ -59,6 +57,34 @@ def open_app(store: str | None, flags: dict[str, Any], *, forget_view: bool = Fa
     return 1 if app.last_words else app.return_code or 0
 
 
+def prepare_toolkit(chosen: settings.Settings) -> None:
+    """Tell Textual, which reads the environment when it is imported, what the settings and the terminal ask for."""
+    if chosen.low_bandwidth:
+        os.environ |= {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0"}
+    if chosen.fps != settings.Settings().fps:
+        os.environ["TEXTUAL_FPS"] = str(chosen.fps)
+    if "TEXTUAL_DRIVER" not in os.environ:
+        # They would hold the app at the size that the terminal once had.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
+    colors = terminal.colors(os.environ)
+    if colors == "none":
+        os.environ["NO_COLOR"] = "1"
+    else:
+        # Empty it asks for nothing, which Textual does not know.
+        os.environ.pop("NO_COLOR", None)
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = colors
+
+
+def choose_marker(chosen: settings.Settings, everywhere: Memory) -> settings.Settings:
+    """Put a marker into the settings: what they say, else what was chosen on such a terminal, else what it can show."""
+    if chosen.marker != "auto":
+        return chosen
+    left = everywhere.get(terminal.memory_name(os.environ), "")
+    found = next((marker for marker in settings.markers if marker == left), None)
+    return replace(chosen, marker=found or terminal.marker(os.environ))
+
+
 def wanted_theme(loaded: settings.Loaded, everywhere: Memory) -> str:
     """Give what is to decide on the theme: the settings, else what was chosen in the app, else the terminal."""
     wanted = loaded.settings.theme
@@ -67,7 +93,8 @@ def wanted_theme(loaded: settings.Loaded, everywhere: Memory) -> str:
 
 def ask_terminal(loaded: settings.Loaded, everywhere: Memory) -> background.Question:
     """Ask the terminal what it is like, where that decides; else nobody."""
-    if wanted_theme(loaded, everywhere) != "auto" or "TEXTUAL_THEME" in os.environ:
+    has_colors = terminal.colors(os.environ) != "none"
+    if wanted_theme(loaded, everywhere) != "auto" or "TEXTUAL_THEME" in os.environ or not has_colors:
         return background.Question(None, 0.0)
     return background.ask(os.environ)
 
@@ -86,6 +113,9 @@ def choose_theme(
     from workbench import themes
 
     problems: list[str] = []
+    if terminal.colors(os.environ) == "none":
+        # What stands out is told by its brightness in this one.
+        return replace(loaded.settings, theme=themes.calm.name), problems
     wanted = wanted_theme(loaded, everywhere)
     if wanted == "auto" and "TEXTUAL_THEME" in os.environ:
         return loaded.settings, problems

@@ -40,8 +40,15 @@ _VERSION = zlib.crc32(repr([(f.name, str(f.type)) for r in (Row, Step) for f in 
 class Index:
     """Rows of a store; used by one thread."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, *, is_written: bool = True) -> None:
+        """Begin with what was kept.
+
+        Args:
+            store: whose runs.
+            is_written: keep what is found; False changes nothing in the store.
+        """
         self._store = store
+        self._is_written = is_written
         self._path = store.folder / "index.sqlite"
         self._kept = self._read_kept()
         """By id: stamp and row of runs that are over."""
@@ -168,7 +175,7 @@ class Index:
         return kept
 
     def _keep(self, fresh: dict[str, tuple[Stamp, Row]], gone: list[str] | tuple[str, ...]) -> None:
-        if not fresh and not gone:
+        if not self._is_written or not (fresh or gone):
             return
         try:
             self._write(fresh, gone)
@@ -195,7 +202,8 @@ class Index:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self._path, timeout=0.2)
+        mode = "rwc" if self._is_written else "ro"
+        database = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=0.2)
         try:
             # It is rebuilt when a power cut leaves it broken, so nothing waits for the disk.
             database.execute("PRAGMA synchronous = OFF")

@@ -118,7 +118,8 @@ class Run:
     def is_alive(self) -> bool:
         """Tell whether a process holds the lock."""
         try:
-            descriptor = os.open(self.lock_path, os.O_RDWR)
+            # Whoever looks may have no right to write.
+            descriptor = os.open(self.lock_path, os.O_RDONLY)
         except FileNotFoundError:
             return False
         try:

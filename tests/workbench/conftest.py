@@ -17,9 +17,9 @@ _wait.SLEEP_IDLE = 0.002
 
 
 @pytest.fixture(autouse=True)
-def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cpuinfo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the system says about the processor: one that is warned of nothing, wherever the tests run."""
-    path = tmp_path / "cpuinfo"
+    path = tmp_path_factory.mktemp("processor") / "cpuinfo"
     path.write_text("flags\t\t: avx2 avx512bw avx512_vnni\n")
     monkeypatch.setattr(processor, "CPUINFO", path)
     return path

@@ -1,7 +1,7 @@
 """A terminal for tests and benchmarks: a pseudo-terminal with a process on it, and a screen that keeps what was sent.
 
-The screen understands what full-screen programs send: placing the cursor, erasing, modes, titles. Colours are passed
-over; how wide a character is says rich.
+The screen understands what full-screen programs send: placing the cursor, erasing, modes, titles, reversed letters.
+Colours are counted only; how wide a character is says rich.
 """
 
 import base64
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,8 @@ KEYS = {
 """What a terminal sends for keys that have names; every other key sends itself."""
 IS_SYNCHRONISED = "\x1b[?2026$p"
 """How a program asks whether frames can be held together."""
+ASKED_BACKGROUND = "\x1b]11;?"
+"""How a program asks for the colour of the background."""
 
 _sequence = re.compile(
     r"\x1b\[(?P<private>[?<>=]?)(?P<numbers>[0-9;:]*)[ -/]*(?P<final>[@-~])"
@@ -62,6 +64,7 @@ class Screen:
         """Numbers of the styles that were sent: ``38;5;73`` is a colour of 256."""
         self._titles: list[str] = []
         self._rest = ""
+        self._is_reversed = False
         self.resize(columns, rows)
 
     def resize(self, columns: int, rows: int) -> None:
@@ -72,6 +75,7 @@ class Screen:
 
     def _clear(self) -> None:
         self._cells = [[" "] * self.columns for _ in range(self.rows)]
+        self._reversed = [[False] * self.columns for _ in range(self.rows)]
 
     @property
     def lines(self) -> list[str]:
@@ -82,6 +86,17 @@ class Screen:
     def text(self) -> str:
         """All rows."""
         return "\n".join(self.lines)
+
+    @property
+    def reversed_lines(self) -> list[str]:
+        """Of each row what is reversed, blanks in the place of the rest."""
+        rows = zip(self._cells, self._reversed, strict=True)
+        return ["".join(c if r else " " for c, r in zip(*row, strict=True)).rstrip() for row in rows]
+
+    @property
+    def colors(self) -> set[str]:
+        """Kinds of the colours that were sent: ``16``, ``256``, ``truecolor``."""
+        return {kind for style in self.styles for kind in _colors(style)}
 
     def feed(self, sent: str) -> None:
         """Take up what was sent; a sequence that is cut waits for its end."""
@@ -113,6 +128,7 @@ class Screen:
                 continue
             for cell in range(self._column, min(self._column + width, self.columns)):
                 self._cells[self._row][cell] = character if cell == self._column else ""
+                self._reversed[self._row][cell] = self._is_reversed
             self._column = min(self._column + width, self.columns)
 
     def _move(self, control: str) -> None:
@@ -134,6 +150,7 @@ class Screen:
             return
         elif final == "m":
             self.styles.add(numbers)
+            self._is_reversed = "7" in numbers.split(";")
         elif final == "t":
             self._title(numbers.partition(";")[0])
         elif final in "Hf":
@@ -171,6 +188,18 @@ class Screen:
                 self._clear()
 
 
+def _colors(style: str) -> Iterator[str]:
+    numbers = iter(style.split(";"))
+    for number in numbers:
+        if number in ("38", "48"):
+            kind = next(numbers)
+            yield {"5": "256", "2": "truecolor"}[kind]
+            for _ in range(1 if kind == "5" else 3):
+                next(numbers)
+        elif number.isdecimal() and int(number) in (*range(30, 50), *range(90, 108)):
+            yield "16"
+
+
 class Terminal:
     """A process on a pseudo-terminal of its own, in a session of its own, and what it shows."""
 
@@ -181,6 +210,7 @@ class Terminal:
         size: tuple[int, int] = (80, 24),
         environment: Mapping[str, str] | None = None,
         answers: bool = False,
+        background: str = "",
     ) -> None:
         """Start a program.
 
@@ -189,6 +219,7 @@ class Terminal:
             size: columns and rows.
             environment: added to ours; an empty value takes a variable away.
             answers: say that frames can be held together, as most terminals do when they are asked.
+            background: the colour to tell when asked for it, as in ``ffff/ffff/ffff``; empty tells nothing.
         """
         self.screen = Screen(*size)
         self.num_bytes = 0
@@ -197,6 +228,7 @@ class Terminal:
         """When the newest of them came, by ``time.perf_counter``."""
         self._sent: list[str] = []
         self._answers = answers
+        self._background = background
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._line, theirs = pty.openpty()
         self._before = termios.tcgetattr(theirs)
@@ -214,11 +246,11 @@ class Terminal:
     @classmethod
     def workbench(
         cls, store: Path, *flags: str, size: tuple[int, int] = (80, 24), environment: Mapping[str, str] | None = None,
-        answers: bool = False,
+        answers: bool = False, background: str = "",
     ) -> Self:  # fmt: skip
         """Start the workbench on a store."""
         arguments = [sys.executable, "-m", "workbench", "--store", str(store), *flags]
-        return cls(arguments, size=size, environment=environment, answers=answers)
+        return cls(arguments, size=size, environment=environment, answers=answers, background=background)
 
     def __enter__(self) -> Self:
         return self
@@ -242,6 +274,8 @@ class Terminal:
         text = self._decoder.decode(content)
         if self._answers and IS_SYNCHRONISED in text:
             os.write(self._line, b"\x1b[?2026;2$y")
+        if self._background and ASKED_BACKGROUND in text:
+            os.write(self._line, f"\x1b]11;rgb:{self._background}\x1b\\\x1b[?62;22c".encode())
         self._sent.append(text)
         self.screen.feed(text)
         return len(content)

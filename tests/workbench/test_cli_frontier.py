@@ -83,8 +83,21 @@ def test_compare_as_json_and_as_a_file(store, tmp_path):
     assert {"section": "numbers", "name": "top1 %", "values": ["90.0", "95.0"]} in document["table"]
     call("compare", "small", "right", "--out", tmp_path / "table.csv", "--store", store.folder)
     assert (tmp_path / "table.csv").read_text().startswith("section,name,")
-    assert "does not end in .csv" in refusal(
-        "compare", "small", "right", "--out", "x.pdf", "--store", store.folder, code=6
+    told = refusal("compare", "small", "right", "--out", "x.pdf", "--store", store.folder, code=6)
+    assert "'x.pdf' ends in none of .csv, .txt" in told
+
+
+def test_metrics_are_printed_and_written_and_no_file_is_overwritten(store, tmp_path):
+    printed = call("metrics", "small", "--store", store.folder).stdout
+    assert printed.splitlines()[0].startswith("run,stage,place,is_epoch,epoch,step,time_s")
+    path = tmp_path / "metrics.json"
+    call("metrics", "small", "right", "--out", path, "--store", store.folder)
+    assert json.loads(path.read_text()) == json.loads(
+        call("metrics", "small", "right", "--json", "--store", store.folder).stdout
+    )
+    assert "is there already" in refusal("metrics", "small", "--out", path, "--store", store.folder, code=6)
+    assert "ends in none of .csv, .json" in refusal(
+        "metrics", "small", "--out", "x.pdf", "--store", store.folder, code=6
     )
 
 

@@ -197,10 +197,14 @@ async def test_c_on_the_frontier_compares_and_w_writes(app, store, tmp_path, mon
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen) and "top1 %" in screen_text(app))
         await pilot.press("w")
-        await until(pilot, lambda: "of 2 runs." in screen_text(app))
+        await until(pilot, lambda: "The differences of 2 runs, as .csv or .txt." in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: (tmp_path / "compare.csv").exists())
         assert "top1 %" in (tmp_path / "compare.csv").read_text()
+        await pilot.press("3", "X")
+        await until(pilot, lambda: "Every recorded number of" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: any(tmp_path.glob("*-metrics.csv")))
 
 
 async def test_names_with_brackets_are_harmless(app, store):

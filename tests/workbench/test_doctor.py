@@ -1,5 +1,6 @@
 """A look at the machine says what is missing and how to mend it, and never holds the app up."""
 
+import asyncio
 import importlib
 import importlib.util
 import json
@@ -7,13 +8,17 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
+from pathlib import Path
 
+import aiohttp
 import pytest
 
 from pipeline import doctor as pipeline_doctor
+from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
-from workbench import doctor
+from tests.workbench.terminals import Screen
+from workbench import cli, doctor, terminal
+from workbench.cli import parser, serve
 from workbench.memory import Memory
 from workbench.modals.doctor import DoctorModal
 
@@ -104,7 +109,9 @@ def test_a_store_that_is_not_yet_made_is_well(tmp_path):
         ({"TERM": "xterm-256color"}, "ok", "256"),
         ({"TERM": "xterm", "COLORTERM": "truecolor"}, "ok", "16 million"),
         ({"TERM": "linux"}, "warn", "16 (TERM=linux)"),
-        ({"TERM": "dumb"}, "warn", "'dumb'"),
+        ({"TERM": "dumb"}, "warn", "none (TERM=dumb)"),
+        ({}, "warn", "none (TERM is not set)"),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, "ok", "256"),
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "ok", "NO_COLOR"),
     ],
 )
@@ -114,8 +121,12 @@ def test_colours_are_what_the_environment_says(environment, outcome, words):
     assert words in found.text
 
 
-def test_a_console_without_braille_is_told_of_the_marker():
-    assert "PQD_MARKER=ascii" in facts(doctor.of_terminal({"TERM": "linux"}))["letters"].fix
+@pytest.mark.parametrize("term", ["linux", "dumb", "vt100", "xterm-256color"])
+def test_the_marker_that_is_told_is_the_one_that_is_drawn_with(term):
+    environment = {"TERM": term}
+    found, marker = facts(doctor.of_terminal(environment))["letters"], terminal.marker(environment)
+    assert found.outcome == ("ok" if marker == "braille" else "warn")
+    assert marker == "braille" or f"drawn with marker {marker}" in found.text
 
 
 def test_a_line_over_ssh_is_told_of_what_makes_it_quick():
@@ -143,27 +154,74 @@ async def test_a_newcomer_is_offered_it_once(app, tmp_path):
     assert Memory(tmp_path / "everywhere.json").get("welcomed", False)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("textual_serve") is not None, reason="the extra is installed")
-def test_without_the_extra_serving_names_what_to_install():
-    done = run("serve")
-    assert done.returncode == 2
-    assert "install it: pip install 'pqd-workbench[serve]'" in done.stderr
+def test_without_the_extra_serving_names_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "textual_serve", None)
+    assert cli.main(["serve"]) == 2
+    assert "install it: pip install 'pqd-workbench[serve]'" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(importlib.util.find_spec("textual_serve") is None, reason="needs the extra 'serve'")
-def test_the_app_is_served_on_this_machine_alone(store):
+def test_each_tab_gets_the_flags_that_the_server_got(store):
+    def command(*words):
+        return serve.command_of(parser.make().parse_args(words))[3:]
+
+    assert command("serve", "--store", "/runs") == ["--store", "/runs"]
+    assert command("--read-only", "--store", "/runs", "serve", "--theme", "light", "--fps", "9", "--reset-view") == [
+        "--store", "/runs", "--read-only", "--fps", "9", "--theme", "light", "--reset-view",
+    ]  # fmt: skip
+    assert command("--low-bandwidth", "serve", "--store", "/runs") == ["--store", "/runs", "--low-bandwidth"]
+
+
+def listening(port):
+    """The addresses, in the hexadecimal of the kernel, on which anybody listens at a port."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            address, _, number = local.partition(":")
+            if state == "0A" and int(number, 16) == port:
+                found.add(address)
+    return found
+
+
+async def shown_in_a_browser(port, wanted):
+    """Be a browser: open the page, take what the app sends over the socket until a text has come."""
+    screen = Screen(80, 24)
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{port}") as page:
+            assert page.status == 200
+        async with session.ws_connect(f"http://127.0.0.1:{port}/ws?width=80&height=24") as socket:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    screen.feed(message.data.decode())
+                if wanted in screen.text:
+                    return screen
+    raise AssertionError(screen.text)
+
+
+async def test_the_app_is_served_on_this_machine_alone(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("PQD_WORKBENCH_STATE", str(tmp_path / "state"))
+    # A server is often started where there is no terminal; the browser has colours and signs all the same.
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours = fakes.recipe_of("quiet", "P")
+    fakes.add_run(store, ours, fakes.whole(ours))
     with socket.socket() as asked:
         asked.bind(("127.0.0.1", 0))
         port = asked.getsockname()[1]
-    command = [sys.executable, "-m", "workbench", "serve", "--port", str(port), "--store", str(store.folder)]
+    command = [sys.executable, "-m", "workbench", "--read-only", "serve", "--port", str(port)]
+    command += ["--store", str(store.folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        end = time.monotonic() + 30
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as page:
-                    assert page.status == 200
-                break
-            except OSError:
+        try:
+            end = time.monotonic() + 60
+            while not listening(port):
                 assert time.monotonic() < end
-                time.sleep(0.1)
-        process.terminate()
+                assert process.poll() is None
+                await asyncio.sleep(0.05)
+            assert listening(port) == {"0100007F"}
+            screen = await asyncio.wait_for(shown_in_a_browser(port, "ok finished"), 60)
+        finally:
+            process.terminate()
+    assert "quiet" in screen.text
+    assert "read-only" in screen.lines[0]
+    assert "␣ mark" in screen.text
+    assert screen.colors == {"truecolor"}

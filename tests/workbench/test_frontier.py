@@ -257,6 +257,25 @@ async def test_a_line_of_equal_worth_is_drawn_at_the_typed_rate(app, store):
         await until(pilot, lambda: "if 1 pt" not in screen_text(app))
 
 
+async def test_m_draws_with_letters_that_every_terminal_has(app, store):
+    add(store, "small", 92.0, 1_000_000)
+    add(store, "large", 94.0, 3_000_000)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_frontier(app, pilot, 2)
+        choose(app, "small")
+        chart = app.screen.query_one(ScatterChart)
+        await until(pilot, lambda: "◉" in chart.plain_text())
+        await pilot.press("m")
+        await until(pilot, lambda: app.marker == "block" and "@" in chart.plain_text())
+        assert "│" in chart.plain_text()
+        assert not set("⋄◇◆◉") & set(screen_text(app))
+        await pilot.press("m")
+        await until(pilot, lambda: app.marker == "ascii" and chart.plain_text().isascii())
+        assert "@ selected" in screen_text(app)
+        await pilot.press("m")
+        await until(pilot, lambda: "◉" in chart.plain_text())
+
+
 async def test_intervals_are_drawn_until_b_takes_them_away(app, store):
     add(store, "a", 93.0, 2_000_000)
     add(store, "b", 94.0, 4_000_000)

@@ -13,6 +13,7 @@ from pipeline.runs.state import Status
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
 from tests.workbench.live import begun, open_live, tile
+from workbench import terminal
 from workbench.machine import Gpu, Sampler, Usage
 from workbench.modals.stop import StopModal
 from workbench.screens.live import LiveScreen
@@ -271,7 +272,7 @@ async def test_the_marker_is_changed_and_remembered(app, store, done):
         await until(pilot, lambda: "prune" in tile(app).chart.plain_text())
         await pilot.press("m", "m")
         await until(pilot, lambda: "*" in tile(app).chart.plain_text())
-        assert app.memory.get("live.marker", "") == "ascii"
+        assert app.everywhere.get(terminal.memory_name(os.environ), "") == "ascii"
 
 
 async def test_the_next_and_the_previous_run_of_the_list(app, store):

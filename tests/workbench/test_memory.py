@@ -1,5 +1,6 @@
 """What was left so is found so: on the disk within a second, for each store, and never a reason to fail."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import time
 
 import pytest
 
+from tests.workbench import fakes
 from tests.workbench.conftest import until
+from tests.workbench.terminals import Terminal
 from workbench.app import Workbench
 from workbench.memory import DELAY_S, LARGEST, Memory, path_of
 from workbench.settings import Settings
@@ -112,3 +115,53 @@ async def test_the_screen_that_was_open_opens_again(store, saved, path):
             await pilot.press("2")
             await until(pilot, lambda app=app: app.current_mode == "compose")
         app.memory.write()
+
+
+def test_a_closed_terminal_is_opened_again_where_it_was(store, tmp_path):
+    """The screen, the filter, the order and the selected run, of the app itself and through its own file."""
+    for name, top1 in (("one", 91.0), ("two", 92.0), ("three", 93.0), ("hidden", 50.0)):
+        ours = fakes.recipe_of(name, "P")
+        fakes.add_run(store, ours, fakes.whole(ours, top1=top1))
+    homes = {"PQD_WORKBENCH_STATE": str(tmp_path / "state"), "PQD_WORKBENCH_CONFIG": str(tmp_path / "config")}
+
+    def names(terminal):
+        listed = [line.lstrip("> *").split() for line in terminal.screen.lines if "ok finished" in line]
+        return [words[0] for words in listed if words[0] in ("one", "two", "three", "hidden")]
+
+    with Terminal.workbench(store.folder, environment=homes) as terminal:
+        terminal.until("hidden")
+        terminal.press("/")
+        terminal.until("size<2MiB")
+        terminal.settle()
+        terminal.press(*"top1>80", "enter")
+        terminal.until(lambda: sorted(names(terminal)) == ["one", "three", "two"])
+        while "by top1" not in terminal.screen.text:
+            before = terminal.screen.text
+            terminal.press("o")
+            terminal.until(lambda before=before: terminal.screen.text != before)
+            terminal.settle()
+        terminal.press("O")
+        terminal.until(lambda: names(terminal) == ["one", "two", "three"])
+        order = names(terminal)
+        terminal.press("home", "down")
+        terminal.until(lambda: any(line.startswith(">  two") for line in terminal.screen.lines))
+        left = tmp_path / "state" / "views"
+        terminal.press("4")
+        terminal.until("dominated")
+
+        def kept():
+            found = [json.loads(path.read_bytes()) for path in left.glob("*.json")]
+            return any(values.get("mode") == "frontier" for values in found)
+
+        terminal.until(lambda: terminal.read(0.01) >= 0 and kept())
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=30) == -signal.SIGHUP
+    with Terminal.workbench(store.folder, environment=homes) as terminal:
+        terminal.until("dominated")
+        terminal.until("two")
+        terminal.press("1")
+        terminal.until(lambda: names(terminal) == order)
+        assert any(line.startswith(">  two") for line in terminal.screen.lines), terminal.screen.text
+        assert "top1>80" in terminal.screen.text
+        terminal.press("q")
+        assert terminal.end() == 0

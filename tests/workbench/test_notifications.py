@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline import events as e
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
 from tests.workbench.terminals import Terminal
@@ -122,3 +123,18 @@ def test_q_leaves_at_once_with_the_title_given_back_and_the_runs_named(store, tm
             assert "1 run goes on: survivor." in terminal.screen.text
             assert terminal.screen.title == ""
         assert fakes.is_locked(run)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_bell_of_the_terminal_rings_once_when_a_run_ends_where_it_is_wanted(store, tmp_path, wanted):
+    homes = {"PQD_WORKBENCH_STATE": str(tmp_path / "state"), "PQD_WORKBENCH_CONFIG": str(tmp_path / "config")}
+    with Terminal.workbench(store.folder, environment={**homes, "PQD_BELL": str(wanted).lower()}) as terminal:
+        with fakes.running(store, fakes.recipe_of("ending", "P"), []) as run:
+            terminal.until(lambda: terminal.screen.title == "1 running · pqd-workbench")
+            assert terminal.screen.bells == 0
+            fakes.write(run, [e.RunFailed(reason="The disk is full.")])
+        terminal.until("ending failed: The disk is full.")
+        terminal.until(lambda: terminal.screen.title == "pqd-workbench")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.screen.bells == int(wanted)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.runs.index import Index
+from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
 from tests.workbench.terminals import Terminal
 from workbench import config_file, settings, start
@@ -59,7 +61,7 @@ def test_everything_wrong_is_told_with_its_line_and_the_rest_holds(file):
     told = "\n".join(found.problems)
     assert "line 2: 'theem' is no setting; did you mean 'theme'?" in told
     assert "line 3: poll_s is 0; it must be a number at least 0.02" in told
-    assert "line 4: marker is 'dots'; it must be one of braille, block, ascii" in told
+    assert "line 4: marker is 'dots'; it must be one of auto, braille, block, ascii" in told
     assert "line 8: keys.stop is 3; it must be a text." in told
     assert "PQD_REDRAW_S of the environment: redraw_s is 'soon'" in told
 
@@ -76,6 +78,53 @@ def test_a_damaged_file_leaves_the_defaults_and_one_sentence(file, content):
 def test_low_bandwidth_draws_every_two_seconds_at_most(file):
     assert settings.load({"low_bandwidth": True}, environment={}).settings.redraw_s == 2.0
     assert settings.load({"low_bandwidth": True}, environment={"PQD_REDRAW_S": "5"}).settings.redraw_s == 5.0
+
+
+def test_low_bandwidth_draws_four_frames_a_second_unless_others_are_asked_for(file):
+    assert settings.load(environment={}).settings.fps == 60
+    assert settings.load({"low_bandwidth": True}, environment={}).settings.fps == 4
+    assert settings.load({"low_bandwidth": True, "fps": 10}, environment={}).settings.fps == 10
+    assert settings.load({"low_bandwidth": True}, environment={"PQD_FPS": "8"}).settings.fps == 8
+    file.write_text("fps = 30\nlow_bandwidth = true\n")
+    assert settings.load(environment={}).settings.fps == 30
+    assert "PQD_FPS of the environment: fps is 61" in settings.load(environment={"PQD_FPS": "61"}).problems[0]
+
+
+@pytest.mark.parametrize("wrong", ["0", "61", "-1", "many", "4.5"])
+def test_a_number_of_frames_that_makes_no_sense_is_refused(wrong):
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "--fps", wrong], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert f"argument --fps: {wrong!r} is not a whole number from 1 to 60" in done.stderr
+
+
+def bytes_of_moving(store, *flags):
+    """How much is sent while the cursor runs down a list at the speed of a held key."""
+    listed = [row.name for row in Index(store, is_written=False).rows]
+    with Terminal.workbench(store.folder, "--reset-view", *flags) as terminal:
+        terminal.until(f">  {listed[0]} ")
+        terminal.settle(0.3)
+        before = terminal.num_bytes
+        for _ in range(25):
+            terminal.press("down")
+            terminal.read(0.03)
+        terminal.until(f">  {listed[25]} ")
+        terminal.settle(0.3)
+        sent = terminal.num_bytes - before
+        terminal.press("q")
+        assert terminal.end() == 0
+    return sent
+
+
+def test_fewer_frames_send_fewer_bytes(file, store):
+    for number in range(30):
+        ours = fakes.recipe_of(f"run-{number}", "P")
+        fakes.add_run(store, ours, fakes.whole(ours))
+    Index(store).look()
+    usual, few, slow = (bytes_of_moving(store, *flags) for flags in ([], ["--fps", "2"], ["--low-bandwidth"]))
+    assert few < 0.5 * usual, (few, slow, usual)
+    assert few <= slow < usual, (few, slow, usual)
 
 
 def test_the_sample_explains_every_setting_and_sets_none(file):
@@ -100,7 +149,7 @@ def test_the_verb_shows_checks_begins_and_describes_the_file(file):
     assert "line 5: keys.help: 'ctrl+m' is taken by terminals for enter." in told
     assert json.loads(ask("show", "--json").stdout)["settings"]["theme"] == "callm"
     schema = json.loads(ask("schema").stdout)
-    assert schema["properties"]["marker"]["enum"] == ["braille", "block", "ascii"]
+    assert schema["properties"]["marker"]["enum"] == ["auto", "braille", "block", "ascii"]
     assert set(schema["properties"]) == set(Settings.__struct_fields__)
     assert "export" in ask("keys").stdout
 
@@ -153,10 +202,38 @@ def test_the_flags_of_the_app_hold_and_a_forgotten_view_begins_as_at_first(file,
     memory = Memory(left)
     memory.put("mode", "compose")
     memory.write()
-    flags = ("--read-only", "--low-bandwidth", "--theme", "light", "--reset-view")
+    flags = ("--read-only", "--low-bandwidth", "--fps", "9", "--theme", "light", "--reset-view")
     with Terminal.workbench(store.folder, *flags) as terminal:
         terminal.until("No runs yet")
         assert "read-only" in terminal.screen.lines[0]
         assert not left.exists()
         terminal.press("q")
         assert terminal.end() == 0
+
+
+def test_read_only_changes_no_file_of_the_store(file, store):
+    for name in ("one", "two"):
+        ours = fakes.recipe_of(name, "P")
+        fakes.add_run(store, ours, fakes.whole(ours))
+    folders = [store.folder, *(path for path in store.folder.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    before = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in [store.folder, *store.folder.rglob("*")]}
+    try:
+        with Terminal.workbench(store.folder, "--read-only") as terminal:
+            for key, word in (
+                ("1", "two"),
+                ("3", "loss"),
+                ("4", "dominated"),
+                ("5", "reference"),
+                ("1", "ok finished"),
+            ):
+                terminal.press(key)
+                terminal.until(word)
+            terminal.press("q")
+            assert terminal.end() == 0
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    after = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in [store.folder, *store.folder.rglob("*")]}
+    assert after == before

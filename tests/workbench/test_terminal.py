@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pipeline.runs.store import RunStore
 from tests.workbench import fakes
 from tests.workbench.terminals import Terminal
 from workbench import screens
+from workbench.widgets import words
 
 opened = list(screens.found().values())
 every_screen = pytest.mark.parametrize("entry", opened, ids=lambda entry: entry.name)
@@ -26,13 +28,33 @@ hostile = (
 escapes = "\x1b]0;pwned\x07\x1b[2J\x1b[?5h\x9b3J"
 
 
+only_there = {
+    "runs": "+/- pt",
+    "compose": "quickstart",
+    "live": "loss",
+    "frontier": "dominated",
+    "compare": "equal lines",
+}
+"""What each screen shows of two finished runs, and no other does."""
+BRAILLE = {chr(code) for code in range(0x2801, 0x2900)}
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """Remember nothing beyond the test, and let it say alone what the terminal is like."""
+    monkeypatch.setenv("PQD_WORKBENCH_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PQD_WORKBENCH_CONFIG", str(tmp_path / "config"))
+    for name in ("COLORTERM", "NO_COLOR", "TMUX", "STY", "TEXTUAL_COLOR_SYSTEM", "TEXTUAL_FPS"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def start(store):
     """Start the workbench on the store, on a terminal that is closed at the end of the test."""
     started = []
 
-    def start(size=(80, 24), **environment):
-        terminal = Terminal.workbench(store.folder, size=size, environment=environment)
+    def start(size=(80, 24), flags=(), background="", **environment):
+        terminal = Terminal.workbench(store.folder, *flags, size=size, environment=environment, background=background)
         started.append(terminal)
         return terminal
 
@@ -46,16 +68,34 @@ def finished(store, name="quiet", stages="P"):
     return fakes.add_run(store, ours, fakes.whole(ours))
 
 
-def tour(terminal):
-    """Open every screen, and the help, and come back."""
-    for entry in (*opened, opened[0]):
-        terminal.press(entry.key)
-        terminal.until("pqd")
-        terminal.settle()
-    terminal.press("?")
-    terminal.settle(0.1)
+def show(terminal, entry):
+    """Open a screen, and wait for what no other shows."""
+    terminal.press(entry.key)
+    others = [word for name, word in only_there.items() if name != entry.name]
+    terminal.until(
+        lambda: (
+            only_there[entry.name] in terminal.screen.text and not any(word in terminal.screen.text for word in others)
+        )
+    )
+
+
+def leave(terminal, shown):
+    """Close what lies over a screen: a key that follows would be taken together with an escape for another."""
     terminal.press("escape")
-    terminal.settle(0.2)
+    terminal.until(lambda: shown not in terminal.screen.text)
+    terminal.settle()
+
+
+def tour(terminal):
+    """Open every screen, the help and the commands, and come back."""
+    for entry in (*opened, opened[0]):
+        show(terminal, entry)
+    terminal.press("?")
+    terminal.until("Mark this run")
+    leave(terminal, "Mark this run")
+    terminal.press(":")
+    terminal.until("Search for commands")
+    leave(terminal, "Search for commands")
 
 
 def quit_well(terminal):
@@ -148,37 +188,102 @@ def test_a_line_that_nobody_reads_stops_neither_the_run_nor_the_newest_state(sto
     assert run.state().failure == "The disk is full."
 
 
+def beyond(terminal):
+    """Every sign that was sent and is not ASCII."""
+    return {letter for letter in terminal.sent if not letter.isascii()}
+
+
 @pytest.mark.parametrize(
-    "environment",
+    ("environment", "colors", "signs"),
     [
-        {"TERM": "xterm-256color"}, {"TERM": "tmux-256color"}, {"TERM": "screen"}, {"TERM": "linux"}, {"TERM": "dumb"},
-        {"TERM": "vt100"}, {"NO_COLOR": "1"}, {"COLORTERM": "truecolor"},
+        ({"TERM": "xterm-256color"}, {"256"}, "all"),
+        ({"TERM": "tmux-256color"}, {"256"}, "all"),
+        ({"COLORTERM": "truecolor"}, {"truecolor"}, "all"),
+        ({"TERM": "xterm"}, {"16"}, "all"),
+        ({"TERM": "screen"}, {"16"}, "all"),
+        ({"TERM": "linux"}, {"16"}, "console"),
+        ({"TERM": "vt100"}, set(), "ascii"),
+        ({"TERM": "dumb"}, set(), "ascii"),
+        ({"NO_COLOR": "1"}, set(), "all"),
+        ({"NO_COLOR": "1", "COLORTERM": "truecolor"}, set(), "all"),
+        ({"PQD_MARKER": "ascii"}, {"256"}, "ascii"),
     ],
-    ids=lambda environment: "=".join(*environment.items()),
-)  # fmt: skip
-def test_every_kind_of_terminal_shows_every_screen_and_is_restored(store, start, environment):
-    finished(store)
-    terminal = start(**{"COLORTERM": "", "NO_COLOR": "", **environment})
+    ids=lambda value: "+".join(map("=".join, value.items())) if isinstance(value, dict) else "",
+)
+def test_every_kind_of_terminal_shows_every_screen_and_is_restored(store, start, environment, colors, signs):
+    finished(store, "quiet")
+    finished(store, "other", "PQ")
+    terminal = start(**environment)
     terminal.until("ok finished")
     tour(terminal)
     quit_well(terminal)
-    exact = any("8;2;" in style for style in terminal.screen.styles)
-    of_256 = any("8;5;" in style for style in terminal.screen.styles)
-    if environment.get("TERM") in ("screen", "linux"):
-        assert not exact
-        assert not of_256
-    elif environment.get("TERM") in ("xterm-256color", "tmux-256color"):
-        assert of_256
-        assert not exact
+    assert terminal.screen.colors == colors
+    sent = beyond(terminal)
+    if signs == "ascii":
+        assert not sent
+    elif signs == "console":
+        assert {"─", "│", "┤"} <= sent
+        assert not sent & (BRAILLE | set("╭╮╰╯▖▗▘▝⏎␣◉◇⋄▔▁▊▎"))
+    else:
+        assert sent & BRAILLE
+        assert {"─", "│", "┤", "⏎"} <= sent
+
+
+def test_without_colours_the_cursor_and_what_has_the_focus_are_reversed(store, start):
+    finished(store, "quiet")
+    finished(store, "other", "PQ")
+    terminal = start(NO_COLOR="1")
+    terminal.until("ok finished")
+
+    def is_reversed(*words):
+        terminal.until(lambda: any(all(w in line for w in words) for line in terminal.screen.reversed_lines))
+
+    is_reversed("1 Runs")
+    terminal.press("home")
+    for key, name in (("down", "quiet"), ("up", "other")):
+        names = [name, "other" if name == "quiet" else "quiet"]
+        first = next(line for line in terminal.screen.lines if "ok finished" in line)
+        terminal.press(key)
+        wanted = next(each for each in names if (each in first) == (key == "up"))
+        is_reversed(">", wanted, "94.0")
+        assert sum("ok finished" in line for line in terminal.screen.reversed_lines) == 1
+    terminal.press("d")
+    is_reversed("keep")
+    leave(terminal, "keep")
+    terminal.press("T")
+    is_reversed("calm")
+    leave(terminal, "high-contrast")
+    show(terminal, opened[2])
+    is_reversed("top-1")
+    quit_well(terminal)
 
 
 @pytest.mark.parametrize("coerced", ["1", "0"])
 def test_a_locale_without_utf8_opens(store, start, coerced):
-    finished(store)
+    finished(store, "quiet")
+    finished(store, "名前é", "PQ")
     terminal = start(LC_ALL="C", LANG="C", PYTHONCOERCECLOCALE=coerced, PYTHONUTF8=coerced)
     terminal.until("quiet")
     tour(terminal)
     quit_well(terminal)
+    if coerced == "0":
+        assert not beyond(terminal)
+        assert "????e" in terminal.sent
+    else:
+        assert "名前é" in terminal.sent
+
+
+def test_a_light_background_is_asked_for_and_gets_the_light_theme(store, start):
+    finished(store)
+    for answer, ground in (("ffff/fafa/f0f0", "48;5;254"), ("1212/1212/1212", "48;5;233"), ("", "48;5;233")):
+        terminal = start(background=answer)
+        terminal.until("quiet")
+        assert "11;?" in terminal.screen.commands
+        grounds = {"48;5;254", "48;5;233"} & {
+            found for style in terminal.screen.styles for found in ("48;5;254", "48;5;233") if found in style
+        }
+        assert grounds == {ground}
+        quit_well(terminal)
 
 
 @every_screen
@@ -205,7 +310,7 @@ def test_a_storm_of_sizes_ends_in_the_right_picture(store, start, entry):
         quit_well(terminal)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=["80x24", "140x40"])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
 def test_hostile_names_are_shown_as_they_are_and_command_nothing(store, start, size):
     for name in hostile:
         ours = fakes.recipe_of(name, "PQ")
@@ -218,25 +323,62 @@ def test_hostile_names_are_shown_as_they_are_and_command_nothing(store, start, s
     unreadable.folder.rename(unreadable.folder.parent / f"zz{escapes}")
     terminal = start(size)
     terminal.until("zz")
-    for entry in opened:
-        terminal.press(entry.key)
-        terminal.settle(0.1)
-        for _ in range(len(hostile) + 2):
-            terminal.press("down" if entry.name == "runs" else "right")
-            terminal.settle(0.02)
-        for opening in ("e", "d", "/"):
+    # Whatever room there is, so much of a name is shown.
+    begins = [words.cut(name, 9).removesuffix("…") for name in hostile]
+    for begin in begins:
+        terminal.until(begin)
+
+    def is_calm(where):
+        assert "5" not in terminal.screen.modes, where
+        assert terminal.screen.lines[0].lstrip().startswith("pqd"), where
+        assert "pwned" not in terminal.screen.title
+        assert not {"J", "K"} & terminal.screen.sequences, terminal.screen.sequences
+
+    terminal.press("home")
+    for row in range(3, 3 + len(hostile) + 2):
+        if row > 3:
+            terminal.press("down")
+        terminal.until(lambda row=row: terminal.screen.lines[row].startswith(">"))
+        terminal.settle()
+        begin = next((each for each in begins if each in terminal.screen.lines[row]), "")
+        if not begin:
+            continue
+        for opening, shown in (
+            ("d", "keep"),
+            ("e", "export"),
+            ("t", "tags"),
+            ("i", "esc"),
+            ("f1", "esc"),
+            ("?", "esc"),
+        ):
+            before = terminal.screen.text
             terminal.press(opening)
-            terminal.settle(0.1)
+            terminal.until(
+                lambda shown=shown, before=before: terminal.screen.text != before and shown in terminal.screen.text
+            )
+            terminal.settle()
+            is_calm(opening)
+            if opening in ("d", "e", "t", "i"):
+                assert sum(begin in line for line in terminal.screen.lines), (opening, terminal.screen.text)
             terminal.press("escape")
-            # A lone escape is one only after a tenth of a second.
-            terminal.settle(0.15)
-        assert "5" not in terminal.screen.modes, entry.name
-        assert terminal.screen.lines[0].lstrip().startswith("pqd"), entry.name
-    assert "pwned" not in terminal.screen.title
-    assert not {"J", "K"} & terminal.screen.sequences, terminal.screen.sequences
+            terminal.until(lambda before=before: terminal.screen.text == before)
+            terminal.settle()
+        terminal.press(":")
+        terminal.until("Search for commands")
+        terminal.press(*f"run {begin[:4]}")
+        # A long name has lines of its own below the word.
+        terminal.until(lambda begin=begin: re.search(rf"  run\s+{re.escape(begin)}", terminal.screen.text))
+        is_calm("commands")
+        leave(terminal, "🔎")
+        for entry in opened[1:]:
+            terminal.press(entry.key)
+            terminal.until(lambda entry=entry: only_there[entry.name] in terminal.screen.text)
+            terminal.settle()
+            is_calm(entry.name)
+            if entry.name != "compose":
+                terminal.until(begin)
+        show(terminal, opened[0])
     assert len(RunStore(store.folder).runs()) == len(hostile) + 2
-    terminal.press("1")
-    terminal.settle(0.2)
     quit_well(terminal)
 
 
@@ -252,6 +394,16 @@ def test_quitting_does_not_wait_for_thousands_of_runs_that_were_not_read(store, 
     start_s = time.perf_counter()
     quit_well(terminal)
     assert time.perf_counter() - start_s < 2.0
+
+
+def test_another_size_is_taken_up_whatever_the_environment_says_of_it(store, start):
+    finished(store)
+    terminal = start(COLUMNS="80", LINES="24")
+    terminal.until("quiet")
+    terminal.resize(120, 40)
+    terminal.until(lambda: "help" in terminal.screen.lines[39])
+    assert terminal.screen.lines[0].lstrip().startswith("pqd-workbench")
+    quit_well(terminal)
 
 
 @pytest.fixture
@@ -270,26 +422,75 @@ def tmux():
     subprocess.run(["tmux", "-L", name, "kill-server"], check=False)
 
 
-def test_a_window_of_tmux_is_left_and_found_again(store, tmux):
-    finished(store)
-    tmux("new-session", "-d", "-x", "80", "-y", "24", f"{sys.executable} -m workbench --store {store.folder}")
+@pytest.fixture
+def window(store, tmux):
+    """Open the workbench in a window of tmux without a status line."""
 
-    def lines():
-        return tmux("capture-pane", "-p").rstrip("\n").split("\n")
+    def window(columns, rows):
+        command = f"{sys.executable} -m workbench --store {store.folder}"
+        tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), command)
+        tmux("set-option", "-g", "status", "off")
+        # Keys that come within a millisecond would be pasted text, and the prefix a letter.
+        tmux("set-option", "-g", "assume-paste-time", "0")
+        # The newest client decides by default, which one is only after its first key.
+        tmux("set-option", "-g", "window-size", "smallest")
+        return lambda size: Terminal(["tmux", "-L", tmux.name, "attach"], size=size)
 
-    def is_whole(shown):
-        return "pqd" in shown[0] and "live" in shown[-1] and any("quiet" in line for line in shown)
+    return window
 
-    tmux("set-option", "-g", "status", "off")
-    # Keys that come within a millisecond would be pasted text, and the prefix a letter.
-    tmux("set-option", "-g", "assume-paste-time", "0")
-    for columns, rows in ((80, 24), (80, 24)):
-        with Terminal(["tmux", "-L", tmux.name, "attach"], size=(columns, rows)) as terminal:
-            terminal.until(lambda rows=rows: len(lines()) == rows and is_whole(lines()))
-            terminal.press("\x02", "d")
-            assert terminal.end() == 0
+
+def end_of(tmux):
     tmux("send-keys", "q")
     end_s = time.monotonic() + 30
     while subprocess.run(["tmux", "-L", tmux.name, "has-session"], capture_output=True, check=False).returncode == 0:
         assert time.monotonic() < end_s
         time.sleep(0.02)
+
+
+def test_a_window_of_tmux_is_left_and_found_again_in_another_size(store, tmux, window):
+    finished(store)
+    finished(store, "other", "PQ")
+    attach = window(80, 24)
+
+    def is_whole(terminal, entry, columns, rows):
+        terminal.settle()
+        shown = tmux("capture-pane", "-p").rstrip("\n").split("\n")
+        rule = max(len(line.rstrip()) for line in shown)
+        only = {name for name, word in only_there.items() if any(word in line for line in shown)}
+        is_framed = shown[0].lstrip().startswith("pqd") and "help" in shown[-1]
+        return only == {entry.name} and is_framed and len(shown) == rows and columns - 2 <= rule <= columns
+
+    for size in ((80, 24), (120, 40)):
+        with attach(size) as terminal:
+            # What is typed before the app listens is not for it.
+            terminal.until(lambda terminal=terminal, size=size: is_whole(terminal, opened[0], *size))
+            for entry in (*opened, opened[0]):
+                terminal.press(entry.key)
+                terminal.until(lambda terminal=terminal, entry=entry, size=size: is_whole(terminal, entry, *size))
+            assert tmux("display-message", "-p", "#{pane_title}").strip() == "pqd-workbench"
+            terminal.press("\x02", "d")
+            assert terminal.end() == 0
+    end_of(tmux)
+
+
+@pytest.mark.parametrize(("clipboard", "passthrough"), [("on", "off"), ("off", "on")], ids=["as it is", "wrapped"])
+def test_what_is_copied_in_tmux_reaches_its_buffer_or_the_terminal_around_it(
+    store, tmux, window, clipboard, passthrough
+):
+    run = finished(store)
+    attach = window(80, 24)
+    tmux("set-option", "-s", "set-clipboard", clipboard)
+    tmux("set-option", "-g", "allow-passthrough", passthrough)
+    with attach((80, 24)) as terminal:
+        terminal.until("quiet")
+        terminal.press("y")
+        terminal.until("run id")
+        terminal.press("enter")
+        terminal.until("Copied:")
+        if clipboard == "on":
+            assert tmux("show-buffer") == run.id
+        else:
+            terminal.until(lambda: run.id in terminal.screen.copied)
+        terminal.press("\x02", "d")
+        assert terminal.end() == 0
+    end_of(tmux)

@@ -62,7 +62,7 @@ def _open_app(arguments: argparse.Namespace) -> int:
     from workbench import start
 
     flags = {name: getattr(arguments, name) for name in start.FLAGS}
-    return start.open_app(arguments.store, flags, forget_view=arguments.reset_view)
+    return start.open_app(arguments.store, flags, forget_view=bool(arguments.reset_view))
 
 
 def _version() -> str:

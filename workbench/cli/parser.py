@@ -83,12 +83,27 @@ def make() -> Parser:
     return parser
 
 
-def _app(parser: argparse.ArgumentParser) -> None:
+def _app(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     app = parser.add_argument_group("the app")
-    app.add_argument("--read-only", action="store_true", default=None, help="change nothing in the store")
-    app.add_argument("--low-bandwidth", action="store_true", default=None, help="draw little, for a slow line")
-    app.add_argument("--theme", metavar="NAME", help="auto, dark, light, high-contrast, colour-blind, ansi or another")
-    app.add_argument("--reset-view", action="store_true", help="forget filter, order and whatever else was left so")
+    flags: dict[str, Any] = {"action": "store_true", "default": default}
+    app.add_argument("--read-only", help="change nothing in the store", **flags)
+    app.add_argument("--low-bandwidth", help="draw little, for a slow line", **flags)
+    app.add_argument(
+        "--fps", type=_fps, metavar="N", default=default,
+        help="frames a second at most, 1 to 60 (60; for a slow line 4)",
+    )  # fmt: skip
+    app.add_argument(
+        "--theme", metavar="NAME", default=default,
+        help="auto, dark, light, high-contrast, colour-blind, ansi or another",
+    )  # fmt: skip
+    app.add_argument("--reset-view", help="forget filter, order and whatever else was left so", **flags)
+
+
+def _fps(text: str) -> int:
+    """Take a number of frames a second."""
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 60")
+    return int(text)
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -280,6 +295,8 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
 
 def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="port on 127.0.0.1 (8000)")
+    # Suppressed, as the store: said before the verb or after it.
+    _app(parser, argparse.SUPPRESS)
 
 
 def _json(parser: argparse.ArgumentParser, words: str = "print one JSON document") -> None:

@@ -5,7 +5,7 @@ import importlib.util
 import shlex
 import sys
 
-from workbench import locations
+from workbench import locations, start
 from workbench.cli import exit_codes, output
 
 HOST = "127.0.0.1"
@@ -24,8 +24,19 @@ def main(arguments: argparse.Namespace) -> int:
         raise exit_codes.Refusal("a browser needs the extra 'serve'; install it: pip install 'pqd-workbench[serve]'.")
     from textual_serve.server import Server
 
-    command = [sys.executable, "-m", "workbench", "--store", str(locations.store_folder(arguments.store).absolute())]
+    command = command_of(arguments)
     output.remark(f"http://{HOST}:{arguments.port} shows the workbench on this machine; from another: ")
     output.remark(f"ssh -L {arguments.port}:{HOST}:{arguments.port} this-machine, then open it there. Ctrl-C ends it.")
     Server(shlex.join(command), host=HOST, port=arguments.port, title="pqd-workbench").serve(debug=False)
     return exit_codes.DONE
+
+
+def command_of(arguments: argparse.Namespace) -> list[str]:
+    """Give the command that each tab starts: the app on the same store, with the same flags."""
+    store = locations.store_folder(arguments.store).absolute()
+    command = [sys.executable, "-m", "workbench", "--store", str(store)]
+    for name in (*start.FLAGS, "reset_view"):
+        value, flag = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if value is not None:
+            command += [flag] if value is True else [flag, str(value)]
+    return command

@@ -11,6 +11,7 @@ from textual.widgets import Footer
 from workbench.failures import Enduring
 from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens import Entry
+from workbench.settings import Marker
 from workbench.shelf import Shelf
 from workbench.widgets.top_bar import TopBar
 
@@ -63,6 +64,7 @@ class WorkbenchScreen(Enduring, Screen[None]):
         self.workbench.shelf_changed.subscribe(self, lambda _: self._show_if_seen())
         self.workbench.detail_changed.subscribe(self, self._take_detail)
         self.workbench.log_grew.subscribe(self, self._take_log)
+        self.workbench.marker_changed.subscribe(self, self.use_marker)
 
     @property
     def unsaved(self) -> str:
@@ -104,6 +106,13 @@ class WorkbenchScreen(Enduring, Screen[None]):
 
     def show_log(self, message: LogGrew) -> None:
         """Draw what the run printed whose log is wanted."""
+
+    def use_marker(self, marker: Marker) -> None:
+        """Draw every chart with another marker."""
+        from workbench.widgets.chart import Chart
+
+        for chart in self.query(Chart):
+            chart.use(marker)
 
     def action_back(self) -> None:
         """Go back to the list of runs."""

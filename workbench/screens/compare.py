@@ -71,7 +71,7 @@ class CompareScreen(WorkbenchScreen):
     def compose_body(self) -> ComposeResult:
         """Build the curves and the table."""
         yield Static(id="caption")
-        yield Chart(marker=self.workbench.settings.marker)
+        yield Chart(marker=self.workbench.marker)
         yield Static(id="names")
         with VerticalScroll(id="lines", can_focus=False):
             yield Static(id="table")

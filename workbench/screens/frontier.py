@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from pipeline.runs.rows import Row
 from workbench.screens._base import WorkbenchScreen
+from workbench.settings import Marker
 from workbench.widgets import raster, scatter, standing
 from workbench.widgets.filter_line import FilterInput, FilterLine
 from workbench.widgets.raster import Look
@@ -73,7 +74,7 @@ class FrontierScreen(WorkbenchScreen):
         """Build the plot and the pane beside it."""
         yield Static(id="caption")
         with Horizontal():
-            yield ScatterChart(marker=self.workbench.settings.marker)
+            yield ScatterChart(marker=self.workbench.marker)
             yield Static(id="side")
         yield Static(id="remark")
         yield FilterLine()
@@ -107,6 +108,11 @@ class FrontierScreen(WorkbenchScreen):
     def on_resize(self) -> None:
         """Write the pane again for another width."""
         self.call_after_refresh(self._show_if_seen)
+
+    def use_marker(self, marker: Marker) -> None:
+        """Draw the marks and their legend with others."""
+        super().use_marker(marker)
+        self._show_if_seen()
 
     # What is shown
 
@@ -161,7 +167,7 @@ class FrontierScreen(WorkbenchScreen):
         return Look(
             selected=self.shelf.selected, marked=frozenset(self.shelf.marked), has_bars=self._has_bars,
             rate=Rate(self._worth) if self._is_iso and self._scene.has_front else None,
-            marker=self.workbench.settings.marker,
+            marker=self.workbench.marker,
         )  # fmt: skip
 
     def _write(self, where: str, *lines: Text) -> None:
@@ -192,7 +198,7 @@ class FrontierScreen(WorkbenchScreen):
             return []
         side = self.query_one("#side", Static)
         width, height = (side.content_size.width or 38), side.content_size.height
-        legend = [Text(line, style="dim") for line in raster.legend(self._scene, self.workbench.settings.marker)]
+        legend = [Text(line, style="dim") for line in raster.legend(self._scene, self.workbench.marker)]
         point = self.current
         if point is None:
             return [Text("Arrows choose a run.", style="dim"), Text(""), *legend]

@@ -39,9 +39,13 @@ class Glyphs(Struct, frozen=True, kw_only=True):
 plain = Glyphs(front="%&#", selected="@", flat="-", upright="|", corners="++++", ends="[]-_", iso=":", frame="|+++-")
 
 
+boxes = Glyphs(front=plain.front, selected=plain.selected, iso=plain.iso)
+"""Where only lines and blocks are beside letters."""
+
+
 def glyphs(marker: Marker) -> Glyphs:
     """Give the letters for a terminal."""
-    return plain if marker == "ascii" else Glyphs()
+    return {"ascii": plain, "block": boxes}.get(marker, Glyphs())
 
 
 class Look(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from textual.events import DescendantFocus
 from textual.geometry import Size
 from textual.message import Message
 
-from workbench.settings import Marker, markers
 from workbench.widgets import axis as axes
 from workbench.widgets.axis import Axis, Shown, Window
 from workbench.widgets.curves import SMOOTHEST, Metric, View, offered
@@ -72,8 +71,6 @@ class Tiles(Vertical):
         Binding("end", "move(100000)", "cursor", id="live-cursor-last", show=False, tooltip="Read the last values"),
         Binding("P", "replay", "replay", id="live-replay", show=False,
                 tooltip="Let the cursor run along the curves, or hold it"),
-        Binding("m", "marker", "marker", id="live-marker", show=False,
-                tooltip="Draw with braille dots, half blocks or plain letters"),
     ]  # fmt: skip
 
     class Looked(Message):
@@ -101,8 +98,6 @@ class Tiles(Vertical):
         axis = memory.get("live.axis", "epochs")
         self.window = Window(axis=axis if axis in axes.axis_names else "epochs")
         self._first = memory.get("live.first", "")
-        marker = memory.get("live.marker", str(self._workbench.settings.marker))
-        self._marker: Marker = marker if marker in markers else "braille"
         self._clock = self.set_interval(REPLAY_S, self._replay, pause=True)
 
     @property
@@ -186,7 +181,7 @@ class Tiles(Vertical):
         for tile in self._slots[count:]:
             tile.remove()
         kept = self._slots[:count]
-        fresh = [Tile(self._marker) for _ in range(count - len(kept))]
+        fresh = [Tile(self._workbench.marker) for _ in range(count - len(kept))]
         self._slots = [*kept, *fresh]
         if fresh:
             grid.mount(*fresh)
@@ -322,13 +317,6 @@ class Tiles(Vertical):
         self.window = msgspec.structs.replace(self.window, x=None, stage=places[(now + by) % len(places)])
         self.cursor = None
         self._look()
-
-    def action_marker(self) -> None:
-        """Draw with the next marker."""
-        self._marker = markers[(markers.index(self._marker) + 1) % len(markers)]
-        self._workbench.memory.put("live.marker", self._marker)
-        for tile in self._slots:
-            tile.chart.use(self._marker)
 
     # The cursor
 

@@ -203,3 +203,40 @@ def test_the_trash_holds_a_run_for_a_day(store):
     with pytest.raises(RunStoreError, match="cannot be restored"):
         store.restore(old.id)
     assert store.restore(new.id).state().status is Status.FINISHED
+
+
+def everything(folder):
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in [folder, *folder.rglob("*")]}
+
+
+def test_whoever_may_not_write_reads_what_was_kept_and_changes_nothing(store):
+    kept = finished(store, "kept")
+    before = everything(store.folder)
+    only = Index(store, is_written=False)
+    only.look()
+    assert [row.id for row in only.rows] == [kept.id]
+    assert everything(store.folder) == before
+    looked(store)
+    new = finished(store, "new")
+    before = everything(store.folder)
+    only = Index(store, is_written=False)
+    assert [row.id for row in only.rows] == [kept.id]
+    only.look()
+    assert {row.id for row in only.rows} == {kept.id, new.id}
+    assert everything(store.folder) == before
+
+
+def test_a_run_is_read_where_its_files_may_only_be_read(store, monkeypatch):
+    """As on a mount that is read-only, which refuses every opening for more."""
+    run = finished(store, "theirs")
+    opened = os.open
+
+    def refuse(path, flags, *more, **further):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(30, "Read-only file system", path)
+        return opened(path, flags, *more, **further)
+
+    monkeypatch.setattr(os, "open", refuse)
+    index = Index(store, is_written=False)
+    index.look()
+    assert [(row.id, row.problem) for row in index.rows] == [(run.id, "")]
