@@ -132,6 +132,14 @@ def normal(key: str) -> str:
     return _character_to_key(key) if len(key) == 1 else key.lower()
 
 
+def letter(key: str) -> str | None:
+    """Give what a key writes into a field; None where it writes nothing."""
+    from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
+
+    names = {short: name for name, short in KEY_NAME_REPLACEMENTS.items()}
+    return key_to_character(names.get(key, key))
+
+
 def _refused(key: str) -> str:
     """Say why a key cannot be used; empty when it can."""
     from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character

@@ -105,6 +105,28 @@ class RunsScreen(WorkbenchScreen):
         """Share the width out again."""
         self.call_after_refresh(self.show_shelf)
 
+    def offers(self, binding: Binding) -> bool:
+        """Offer what can be done with the chosen runs; where there are none, how to get one."""
+        shelf = self.shelf
+        match binding.id:
+            case "compose" | "presets" | "doctor":
+                return not shelf.rows
+            case "filter":
+                return bool(shelf.rows)
+            case "watch" | "mark":
+                return bool(shelf.visible)
+            case "compare":
+                return binding.show and len(shelf.rows or ()) > 1
+            case "export":
+                return any(row.is_finished for row in shelf.chosen)
+            case "stop":
+                return any(row.is_running for row in shelf.chosen)
+            case "start-now":
+                return any(row.queued_at is not None for row in shelf.chosen)
+            case "resume":
+                return shelf.current is not None and not shelf.current.is_running
+        return super().offers(binding)
+
     @property
     def _table(self) -> RunTable:
         return self.query_one(RunTable)
