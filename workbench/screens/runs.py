@@ -63,6 +63,7 @@ class RunsScreen(WorkbenchScreen):
         _more("K,shift+k", "app.queue_up", "queue up", "queue-up", "Let the waiting run begin one place earlier"),
         _more("J,shift+j", "app.queue_down", "queue down", "queue-down", "Let the waiting run begin one place later"),
         _more("S,shift+s", "app.start_now", "start now", "start-now", "Let the waiting run begin, whatever goes on"),
+        _more("L,shift+l", "app.queue_limit", "queue limit", "queue-limit", "How many runs may go on at once"),
         _more("i", "app.about", "about", "about", "Everything about this run"),
         _more("o", "order", "order", "order", "Sort by the next column, in the end by age"),
         _more("O,shift+o", "reverse", "reverse", "reverse", "Turn the order round"),
