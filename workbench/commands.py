@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
+from textual.actions import parse
 from textual.app import App
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
@@ -74,9 +75,11 @@ class Commands(Provider):
         app, told = self.workbench, set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.id or binding.action in told or binding.action.endswith("command_palette"):
+            namespace, name, parameters = parse(binding.action)
+            does = {"app": app, "screen": self.screen}.get(namespace, active.node), name, parameters
+            if not binding.id or does in told or name == "command_palette":
                 continue
-            told.add(binding.action)
+            told.add(does)
             opens = binding.action.partition("switch_mode('")[2].partition("'")[0]
             text = f"go to {binding.description}" if opens else binding.description
             about = f"{app.get_key_display(binding)}  {binding.tooltip}"

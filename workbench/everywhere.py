@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual import work
 from textual.app import SuspendNotSupported
-from textual.binding import BindingsMap
+from textual.binding import Binding, BindingsMap
 from textual.screen import Screen
 
 from workbench import attention, clipboard, failures, keys, settings, themes
@@ -29,6 +29,10 @@ class Everywhere(RunActions):
         if self.settings.key_preset == "vim":
             self._bindings = BindingsMap.merge([self._bindings, BindingsMap(keys.VIM)])
         self.set_keymap(keys.keymap(self.settings.keys, self.settings.key_preset))
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Write a capital letter in one way, however the terminal sends it."""
+        return super().get_key_display(binding.with_key(keys.normal(binding.key), binding.key_display))
 
     def on_ready(self) -> None:
         """Tell what was wrong with the settings, now that there is a place to tell it."""

@@ -6,23 +6,28 @@ Which ids there are is read from the bindings of the screens, dialogs and widget
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.screen import Screen
+from textual.widget import Widget
 
 VIM: tuple[Binding, ...] = (
-    Binding("j", "press('down')", "down", show=False, id="vim-down", tooltip="As the arrow down"),
-    Binding("k", "press('up')", "up", show=False, id="vim-up", tooltip="As the arrow up"),
-    Binding("h", "press('left')", "left", show=False, id="vim-left", tooltip="As the arrow left"),
-    Binding("l", "press('right')", "right", show=False, id="vim-right", tooltip="As the arrow right"),
-    Binding("g", "top", "top", show=False, id="vim-top", key_display="gg", tooltip="The first line (press it twice)"),
-    Binding("G,shift+g", "end", "end", show=False, id="vim-end", key_display="G", tooltip="The last line"),
+    Binding("j", "app.press('down')", "down", show=False, id="vim-down", tooltip="As the arrow down"),
+    Binding("k", "app.press('up')", "up", show=False, id="vim-up", tooltip="As the arrow up"),
+    Binding("h", "app.press('left')", "left", show=False, id="vim-left", tooltip="As the arrow left"),
+    Binding("l", "app.press('right')", "right", show=False, id="vim-right", tooltip="As the arrow right"),
+    Binding(
+        "g", "app.top", "top", show=False, id="vim-top", key_display="gg", tooltip="The first line (press it twice)"
+    ),
+    Binding("G,shift+g", "app.end", "end", show=False, id="vim-end", key_display="G", tooltip="The last line"),
 )
 """Keys of the preset ``vim``; a screen's own keys win over them."""
-VIM_INSTEAD = {"group": "b", "live-log": "L"}
-"""Other keys, by id, for what would keep ``g g`` from the preset ``vim``."""
+VIM_INSTEAD = {"group": "b", "live-log": "L", "live-log-y": "ctrl+l", "log": "ctrl+l", "live-outliers": "H"}
+"""Other keys, by id, for what would keep the letters from the preset ``vim``."""
 
 named = {
     "up", "down", "left", "right", "enter", "escape", "space", "tab", "home", "end", "pageup", "pagedown", "insert",
@@ -132,6 +137,14 @@ def normal(key: str) -> str:
     return _character_to_key(key) if len(key) == 1 else key.lower()
 
 
+def letter(key: str) -> str | None:
+    """Give what a key writes into a field; None where it writes nothing."""
+    from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
+
+    names = {short: name for name, short in KEY_NAME_REPLACEMENTS.items()}
+    return key_to_character(names.get(key, key))
+
+
 def _refused(key: str) -> str:
     """Say why a key cannot be used; empty when it can."""
     from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
@@ -154,8 +167,8 @@ def _refused(key: str) -> str:
 def _clashes(
     chosen: Mapping[str, str], everything: Mapping[str, list[Known]], preset: str
 ) -> Iterator[tuple[str, str]]:
-    """Find keys that a choice gives to two things of one place, or of one place and of everywhere."""
-    new = keymap(chosen, preset)
+    """Find keys that a choice gives to two things that are at work together; what is so by default is meant so."""
+    new, met = keymap(chosen, preset), {owner.__name__: _met_by(owner) for owner in _owners()}
 
     def keys_of(entry: Known) -> set[str]:
         return {normal(key) for key in split(new.get(entry.id, "")) or entry.keys}
@@ -166,11 +179,26 @@ def _clashes(
             for other in (each for entries in everything.values() for each in entries):
                 if other.id == name or (other.id.startswith("vim-") and preset != "vim"):
                     continue
-                if "Workbench" not in (mine.owner, other.owner) and mine.owner != other.owner:
+                if mine.owner not in met[other.owner] and other.owner not in met[mine.owner]:
                     continue
-                shared = keys_of(mine) & keys_of(other)
+                shared = (keys_of(mine) & keys_of(other)) - (set(mine.keys) & set(other.keys))
                 pair = frozenset((name, other.id))
                 if shared and pair not in told:
                     told.add(pair)
                     where = "everywhere" if other.owner == "Workbench" else f"in {other.owner}"
                     yield name, f"keys.{name}: {min(shared)!r} also means {other.id} {where}; give one another key."
+
+
+def _met_by(owner: type) -> set[str]:
+    """Name the classes whose keys work beside those of a class: what it is built on, and each widget it may hold.
+
+    What a module imports or declares it may hold.
+    """
+    found, ahead = {"Workbench"}, [owner]
+    while ahead:
+        for each in ahead.pop().__mro__:
+            if each.__module__.startswith("workbench.") and each.__name__ not in found:
+                found.add(each.__name__)
+                held = (value for value in vars(sys.modules[each.__module__]).values() if isinstance(value, type))
+                ahead += [value for value in held if issubclass(value, Widget) and not issubclass(value, Screen)]
+    return found

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from workbench.screens.compose import ComposeScreen
 
-CHANGING = frozenset(
-    {"stop", "delete", "undo", "resume", "pin", "tags", "note", "launch", "queue_up", "queue_down", "start_now"}
-)
+CHANGING = frozenset({
+    "stop", "delete", "undo", "resume", "pin", "tags", "note", "launch", "queue_up", "queue_down", "start_now",
+    "queue_limit",
+})  # fmt: skip
 """Actions that change the store: refused where it may only be read (``Settings.read_only``)."""
 
 
@@ -219,6 +220,31 @@ class RunActions(Host):
         """Let the chosen runs that wait begin, whatever goes on."""
         if rows := self._waiting("started"):
             self._on_each(rows, queue.start_now, lambda done: self.say(f"{_named(done)} begins now."))
+
+    def action_queue_limit(self) -> None:
+        """Ask how many runs may go on at once before one that waits begins."""
+        from workbench.modals.ask import AskModal
+
+        now = ""
+        # A file that cannot be read is replaced.
+        with self.telling_errors():
+            now = str(queue.limit(self.store))
+
+        def remark(text: str) -> tuple[bool, str]:
+            if text.strip().isdecimal() and 1 <= int(text) <= queue.LARGEST_LIMIT:
+                return (
+                    True,
+                    "While so many go on, a queued run waits. One that is not queued begins at once, and counts.",
+                )
+            return False, f"It must be a whole number from 1 to {queue.LARGEST_LIMIT}."
+
+        def change(text: str | None) -> None:
+            if text is not None:
+                with self.telling_errors("Not changed: "):
+                    queue.set_limit(self.store, int(text))
+                    self.say(f"{int(text)} run{'s' * (int(text) > 1)} may go on at once.")
+
+        self.push_screen(AskModal("how many runs may go on at once?", now, remark=remark), change)
 
     def _waiting(self, what: str) -> list[Row]:
         """List the chosen runs that wait, the next one first; says so when there is none."""

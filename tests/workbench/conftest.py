@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from textual import _wait
+from textual.widgets import Input
 
 from pipeline import processor
 from pipeline.runs.store import Run, RunStore
@@ -68,3 +69,29 @@ async def until(pilot, condition, what="the condition"):
 def screen_text(app) -> str:
     """Every row of the screen as plain text."""
     return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+async def every_place(app, pilot):
+    """Focus one widget of each kind on each screen, the fields that a key opens among them."""
+    await until(pilot, lambda: app.shelf.rows is not None)
+    for key, opened in (("1", ("", "slash")), ("2", ("", "enter", "t")), ("3", ("", "L", "L,slash", "z")),
+                        ("4", ("", "slash")), ("5", ("",))):  # fmt: skip
+        for keys_pressed in opened:
+            await pilot.press(key)
+            await until(pilot, lambda key=key: app.screen.entry.key == key)
+            if key == "3" and app.shelf.rows:
+                await until(pilot, lambda: app.screen.query("Tile") and app.focused is not None)
+            await pilot.press(*filter(None, keys_pressed.split(",")))
+            await pilot.pause()
+            kinds = set()
+            for widget in list(app.screen.query("*")):
+                if widget.focusable and widget.size.area and type(widget) not in kinds:
+                    kinds.add(type(widget))
+                    widget.focus()
+                    await pilot.pause()
+                    yield key, widget
+            yield key, None
+            for _ in range(5):
+                if app.screen.entry.key != "1" or isinstance(app.focused, Input):
+                    await pilot.press("escape")
+                    await pilot.pause()

@@ -8,6 +8,7 @@ from pipeline import events as e
 from pipeline.runs import process, queue
 from tests.workbench import fakes
 from tests.workbench.conftest import screen_text, until
+from workbench.modals.ask import AskModal
 from workbench.modals.stop import StopModal
 from workbench.screens.live import LiveScreen
 from workbench.screens.runs import RunsScreen
@@ -93,9 +94,48 @@ async def test_where_only_reading_is_allowed_the_queue_stays(app, store, waiting
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await listed(app, pilot)
         choose(app, "three")
-        await pilot.press("K", "J", "S")
+        await pilot.press("K", "J", "S", "L")
         await until(pilot, lambda: "This workbench only reads" in screen_text(app))
         assert order(store) == ["one", "two", "three"]
+        assert isinstance(app.screen, RunsScreen)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)
+async def test_how_many_go_on_at_once_is_asked_and_kept(app, store, waiting, size):
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await listed(app, pilot)
+        await pilot.press("L")
+        await until(pilot, lambda: "how many runs may go on at once?" in screen_text(app))
+        assert app.focused.value == "1"
+        for wrong in ("0", "x", "2000", ""):
+            app.focused.value = wrong
+            await until(pilot, lambda: "a whole number from 1 to 1024" in screen_text(app))
+            await pilot.press("enter")
+            assert isinstance(app.screen, AskModal)
+        await pilot.press("3")
+        await until(pilot, lambda: "While so many go on, a queued run waits" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "3 runs may go on at once." in screen_text(app) and queue.limit(store) == 3)
+        await pilot.press("L", "escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        assert queue.limit(store) == 3
+
+
+async def test_a_damaged_limit_is_told_and_replaced(app, store, waiting):
+    (store.folder / "queue.json").write_text("{")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await listed(app, pilot)
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(app.screen, AskModal) and "set the limit again" in screen_text(app))
+        await pilot.press("2", "enter")
+        await until(pilot, lambda: queue.limit(store) == 2)
+
+
+async def test_a_run_that_waits_is_offered_to_begin(app, waiting):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await listed(app, pilot)
+        choose(app, "three")
+        await until(pilot, lambda: "s stop  S start now  ? help  q quit" in screen_text(app).splitlines()[-1])
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)

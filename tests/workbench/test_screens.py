@@ -1,17 +1,20 @@
 """Every screen opens at both sizes, is worked by keyboard, and never lets a run's name be markup."""
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
+from textual.widgets import Input, TextArea
 
 from pipeline import events as e
 from tests.workbench import fakes
-from tests.workbench.conftest import screen_text, until, workbench
+from tests.workbench.conftest import every_place, screen_text, until, workbench
 from workbench import screens
 from workbench.modals.help import HelpModal, keys
 from workbench.screens.frontier import FrontierScreen
 from workbench.screens.runs import RunsScreen
+from workbench.widgets.footer import Footer
 
 sizes = pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=["80x24", "140x40"])
 hostile = "[red]x[/ [@click=app.quit]名前"
@@ -67,15 +70,100 @@ async def test_names_with_brackets_are_harmless_everywhere(app, store, size):
         assert len(store.runs()) == 1
 
 
-async def test_each_footer_shows_at_most_nine_keys_and_each_key_is_explained(app):
-    async with app.run_test(size=(80, 24)) as pilot:
-        for key in "12345":
+def stored(store, what):
+    """Put runs into a store; gives what keeps those alive that go on."""
+    if what in ("over", "both"):
+        for name in ("one", "two"):
+            ours = fakes.recipe_of(name, "PQ")
+            fakes.add_run(store, ours, fakes.whole(ours), log="Warning: printed\n")
+    if what in ("at work", "both"):
+        ours = fakes.recipe_of("alive", "P")
+        part = fakes.training(ours, 0, fakes.START_S, epochs=2)
+        return fakes.running(store, ours, [fakes.started(ours), *part])
+    return contextlib.nullcontext()
+
+
+def footer(app):
+    return screen_text(app).splitlines()[-1].strip()
+
+
+@pytest.mark.parametrize("what", ["nothing", "over", "both"])
+async def test_the_footer_shows_all_that_is_of_use_wherever_the_focus_is(app, store, what):
+    seen = set()
+    with stored(store, what):
+        async with app.run_test(size=(80, 24)) as pilot:
+            async for key, widget in every_place(app, pilot):
+                offered = [a.binding for a in app.screen.query_one(Footer).offered()]
+                seen.add((key, type(widget).__name__))
+                assert len(offered) <= 9, (key, widget, offered)
+                row = footer(app)
+                assert len(row.split("  ")) == len(offered), (key, widget, row)
+                ends = ("f1 explain  ^q quit",) if isinstance(app.focused, Input | TextArea) else ("? help  q quit",)
+                assert row.endswith(ends), (key, widget, row)
+                ours = [a.binding for a in app.screen.active_bindings.values() if a.binding.id]
+                assert all(binding.tooltip for binding in ours)
+    assert {("2", "Outline"), ("2", "Input"), ("2", "Select"), ("2", "TextArea")} <= seen
+    if what != "nothing":
+        assert {("1", "RunTable"), ("1", "FilterInput"), ("3", "Tile"), ("3", "LogView"), ("3", "Input")} <= seen
+        assert ("4", "FilterInput") in seen
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "there", "absent"),
+    [
+        ("nothing", "1", "p preset  2 compose  f2 check  ? help", "filter mark export compare stop live"),
+        ("nothing", "3", "2 compose", "full log pause stop"),
+        ("nothing", "4", "2 compose", "mark axes export filter"),
+        ("nothing", "5", "2 compose", "runs scroll versus"),
+        ("at work", "1", "s stop", "export resume compare"),
+        ("at work", "3", "s stop", "export overlay"),
+        ("at work", "4", "3 live", "mark axes export filter"),
+        ("at work", "5", "1 runs", "scroll versus write"),
+        ("over", "1", "e export  c compare  r resume", "stop compose"),
+        ("over", "3", "o overlay  e export", "stop pause"),
+        ("over", "4", "x axes", "compose"),
+        ("over", "5", "r versus", "compose"),
+    ],
+)
+async def test_the_footer_offers_what_can_be_done_with_the_runs_there_are(app, store, what, key, there, absent):
+    with stored(store, what):
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: app.shelf.rows is not None and app.shelf.is_complete)
             await pilot.press(key)
-            await pilot.pause()
-            ours = [a.binding for a in app.screen.active_bindings.values() if a.binding.id]
-            shown = {binding.action for binding in ours if binding.show}
-            assert len(shown) <= 9, shown
-            assert all(binding.tooltip for binding in ours)
+            await until(pilot, lambda: app.screen.entry.key == key and there in footer(app))
+            words = footer(app).split()
+            assert not [word for word in absent.split() if word in words], words
+
+
+async def test_the_footer_follows_the_marks_and_the_state_of_a_run(app, store):
+    with stored(store, "both"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "s stop" in footer(app) and "export" not in footer(app))
+            await pilot.press("up", "space")
+            await until(pilot, lambda: "e export" in footer(app) and "stop" not in footer(app))
+            drawn = []
+            row = app.screen.query_one(Footer)
+            row.refresh = lambda *_, **__: drawn.append(row)
+            app.shelf_changed.publish(None)
+            assert not drawn
+
+
+async def test_a_key_of_the_footer_is_pressed_by_the_mouse(app, store):
+    with stored(store, "over"):
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "e export" in footer(app))
+            await pilot.click(Footer, offset=(screen_text(app).splitlines()[-1].index("help"), 0))
+            await until(pilot, lambda: isinstance(app.screen, HelpModal))
+            await pilot.press("escape")
+            await pilot.hover(Footer, offset=(2, 0))
+            await until(pilot, lambda: "Watch this run" in str(app.screen.query_one(Footer).tooltip))
+
+
+async def test_in_a_narrow_terminal_help_and_leaving_stay(app, store):
+    with stored(store, "over"):
+        async with app.run_test(size=(44, 24)) as pilot:
+            await until(pilot, lambda: footer(app).startswith("⏎ live"))
+            assert footer(app).endswith("? help  q quit")
 
 
 async def test_help_lists_the_keys_of_the_screen_and_escape_closes_it(app):

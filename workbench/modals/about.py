@@ -3,9 +3,9 @@
 import inspect
 
 from textual.screen import Screen
-from textual.widget import Widget
 
 from pipeline.options import Option
+from workbench.modals.help import keys
 
 
 def explain(screen: Screen[object]) -> tuple[str, str]:
@@ -24,8 +24,8 @@ def explain(screen: Screen[object]) -> tuple[str, str]:
         said = _said(node)
         if said:
             title = "this screen" if isinstance(node, Screen) else "what has the focus"
-            return title, f"{said}\n\n{_keys(screen, focused)}".strip()
-    return "this screen", _keys(screen, focused)
+            return title, f"{said}\n\n{_keys(screen)}".strip()
+    return "this screen", _keys(screen)
 
 
 def describe(option: Option) -> str:
@@ -48,11 +48,7 @@ def _said(node: object) -> str:
     return inspect.cleandoc(type(node).__doc__ or "") if ours else ""
 
 
-def _keys(screen: Screen[object], widget: Widget | None) -> str:
-    """List the keys that only work while this widget has the focus."""
-    lines = [
-        f"{screen.app.get_key_display(active.binding):>10}  {active.binding.tooltip}"
-        for active in screen.active_bindings.values()
-        if active.binding.tooltip and (active.node is widget or (widget is None and active.node is screen))
-    ]
-    return "\n".join(dict.fromkeys(lines))
+def _keys(screen: Screen[object]) -> str:
+    """List the keys of what has the focus and of what holds it; without a focus those of the screen."""
+    place = "here" if screen.focused is not None else "this screen"
+    return "\n".join(f"{key.keys:>10}  {key.tooltip}" for key in keys(screen) if key.place == place)

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
+from workbench import keys
 from workbench.failures import Enduring
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class Modal(Enduring, ModalScreen[T]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "close", id="close", tooltip="Close without doing anything"),
     ]
+
+    def on_mount(self) -> None:
+        """Let letters move as they do on screens."""
+        if self.workbench.settings.key_preset == "vim":
+            self._bindings = BindingsMap.merge([self._bindings, BindingsMap(keys.VIM)])
 
     def _screen_resized(self, size: Size) -> None:
         # As on screens: two sizes that wait in the queue would bring each other about for ever.

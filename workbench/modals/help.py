@@ -106,9 +106,7 @@ def keys(screen: Screen[object]) -> list[Key]:
         # Those without an id are the toolkit's own.
         if active.binding.id and active.binding.tooltip:
             entry = (_place(active.node), active.binding.description, active.binding.tooltip)
-            shown = screen.app.get_key_display(active.binding)
-            if shown.removeprefix("shift+").upper() not in found.setdefault(entry, []):
-                found[entry].append(shown)
+            found.setdefault(entry, []).append(screen.app.get_key_display(active.binding))
     order = ("here", "this screen", "everywhere")
     listed = [Key(place, " ".join(dict.fromkeys(of)), name, tooltip) for (place, name, tooltip), of in found.items()]
     return sorted(listed, key=lambda key: order.index(key.place))

@@ -6,13 +6,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from workbench.failures import Enduring
 from workbench.messages import Detail, Interest, LogGrew
 from workbench.screens import Entry
 from workbench.settings import Marker
 from workbench.shelf import Shelf
+from workbench.widgets.footer import Footer
 from workbench.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class WorkbenchScreen(Enduring, Screen[None]):
         """Frame the body."""
         yield TopBar(self.entry.name, is_read_only=self.workbench.settings.read_only)
         yield from self.compose_body()
-        yield Footer(show_command_palette=False, compact=True)
+        yield Footer(self.offers)
 
     def compose_body(self) -> ComposeResult:
         """Build what stands between the bars."""
@@ -85,6 +85,7 @@ class WorkbenchScreen(Enduring, Screen[None]):
             self.query_one(TopBar).show(self.shelf)
             self.workbench.follow(self.interest())
             self.show_shelf()
+            self.query_one(Footer).show_keys()
 
     def _take_detail(self, detail: Detail) -> None:
         if self.is_seen:
@@ -93,6 +94,10 @@ class WorkbenchScreen(Enduring, Screen[None]):
     def _take_log(self, message: LogGrew) -> None:
         if self.is_seen:
             self.show_log(message)
+
+    def offers(self, binding: Binding) -> bool:
+        """Tell of a key whether it is of use now and worth a place in the footer; what is not works all the same."""
+        return binding.show
 
     def interest(self) -> Interest:
         """Say of which runs the details are wanted while the screen is seen."""

@@ -55,8 +55,8 @@ class CompareScreen(WorkbenchScreen):
         Binding("up,k", "scroll(-1)", "scroll", id="up", key_display="↑↓", tooltip="The lines above"),
         Binding("down,j", "scroll(1)", "scroll", id="down", show=False, tooltip="The lines below"),
         Binding("space", "scroll(12)", "page", id="page", show=False, tooltip="The next lines"),
-        Binding("g", "scroll(-99999)", "top", id="top", show=False, tooltip="The first lines"),
-        Binding("G,shift+g", "scroll(99999)", "end", id="end", show=False, tooltip="The last lines"),
+        Binding("g,home", "scroll(-99999)", "top", id="top", show=False, tooltip="The first lines"),
+        Binding("G,shift+g,end", "scroll(99999)", "end", id="end", show=False, tooltip="The last lines"),
         Binding("a", "all", "all", id="all", tooltip="Show also what is equal in all runs, or differences alone"),
         Binding("r", "reference", "versus", id="reference", tooltip="Compare with the next of the runs"),
         Binding("v", "curves", "curves", id="curves", tooltip="Show the curves, or leave their room to the table"),
@@ -103,6 +103,12 @@ class CompareScreen(WorkbenchScreen):
         others = [row for row in self.shelf.visible if row.id != current.id and row.data == current.data]
         others.sort(key=lambda row: (row.backbone != current.backbone, not row.is_finished))
         return [current, *others[:1]]
+
+    def offers(self, binding: Binding) -> bool:
+        """Without two runs offer where to mark them."""
+        if self.has_class("-empty"):
+            return binding.id == ("runs" if self.shelf.rows else "compose")
+        return super().offers(binding)
 
     def interest(self) -> Interest:
         """Ask for recipes, stages and curves of the runs."""

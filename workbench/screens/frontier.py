@@ -46,14 +46,14 @@ class FrontierScreen(WorkbenchScreen):
         Binding("right", "step(1)", "right", id="next", show=False, tooltip="The next run to the right"),
         Binding("up", "front(1)", "front", id="front", show=False, tooltip="The next run of the front to the right"),
         Binding("down", "front(-1)", "front", id="front-back", show=False, tooltip="The next of the front to the left"),
+        Binding("home", "end(0)", "first", id="first", show=False, tooltip="The leftmost run"),
+        Binding("end", "end(-1)", "last", id="last", show=False, tooltip="The rightmost run"),
         Binding("H,shift+h", "near(-1,0)", "near", id="near-left", show=False, tooltip="The nearest run to the left"),
         Binding("J,shift+j", "near(0,-1)", "near", id="near-below", show=False, tooltip="The nearest run below"),
         Binding("K,shift+k", "near(0,1)", "near", id="near-above", show=False, tooltip="The nearest run above"),
         Binding("L,shift+l", "near(1,0)", "near", id="near-right", show=False, tooltip="The nearest run to the right"),
-        Binding(
-            "tab", "overlap", "cell", id="overlap", show=False, priority=True,
-            tooltip="The next run that shares this cell",
-        ),
+        Binding("tab", "overlap", "cell", id="overlap", show=False, priority=True,
+                tooltip="The next run that shares this cell"),
         Binding("x", "axis('x')", "axes", id="axis-x", tooltip="Choose what stands on the x axis"),
         Binding("y", "axis('y')", "y axis", id="axis-y", show=False, tooltip="Choose what stands on the y axis"),
         Binding("z", "axis('z')", "marks", id="axis-z", show=False, tooltip="Choose what the size of the marks shows"),
@@ -64,10 +64,10 @@ class FrontierScreen(WorkbenchScreen):
         Binding("f", "group", "data", id="other-data", show=False, tooltip="Other data, or one backbone of several"),
         Binding("slash", "filter", "filter", id="filter", key_display="/", tooltip="Show the runs that pass a filter"),
         Binding("space", "app.mark", "mark", id="mark", tooltip="Mark for compare and export, or take the mark away"),
-        Binding("c", "compare", "compare", id="compare", tooltip="Set the marked runs side by side"),
+        Binding("c", "app.switch_mode('compare')", "compare", id="compare", tooltip="Set the marked runs side by side"),
         Binding("e", "app.export", "export", id="export", tooltip="Export the marked runs, or this one"),
         Binding("w", "write", "figure", id="figure", show=False, tooltip="Write a .svg .png .txt .csv or .json"),
-        Binding("enter", "live", "live", id="watch", show=False, tooltip="The curves of this run"),
+        Binding("enter", "app.switch_mode('live')", "live", id="watch", show=False, tooltip="The curves of this run"),
     ]  # fmt: skip
 
     def compose_body(self) -> ComposeResult:
@@ -113,6 +113,13 @@ class FrontierScreen(WorkbenchScreen):
         """Draw the marks and their legend with others."""
         super().use_marker(marker)
         self._show_if_seen()
+
+    def offers(self, binding: Binding) -> bool:
+        """Without a run in sight offer how to get one."""
+        if self._scene.points:
+            return super().offers(binding)
+        is_any = any(row.is_finished for row in (self.shelf.rows or {}).values())
+        return binding.id in ({"filter"} if is_any else {"compose", "live"})
 
     # What is shown
 
@@ -225,6 +232,10 @@ class FrontierScreen(WorkbenchScreen):
     def action_step(self, by: int) -> None:
         """Select the next run to the left or right."""
         self._go([*self._scene.points], by)
+
+    def action_end(self, place: int) -> None:
+        """Select the first or the last run."""
+        self._take(self._scene.points[place] if self._scene.points else None)
 
     def action_front(self, by: int) -> None:
         """Select the next run of the front."""
@@ -341,14 +352,6 @@ class FrontierScreen(WorkbenchScreen):
             self._wished = [self._group[0] or "", self._group[1]]
             self.workbench.memory.put("frontier.group", self._wished)
             self._show_if_seen()
-
-    def action_compare(self) -> None:
-        """Set the marked runs side by side."""
-        self.app.switch_mode("compare")
-
-    def action_live(self) -> None:
-        """Show the curves of the selected run."""
-        self.app.switch_mode("live")
 
     # Filter
 

@@ -68,6 +68,7 @@ class LiveScreen(WorkbenchScreen):
     AUTO_FOCUS = ""  # the charts are there once a run was read; a field would swallow the keys
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("L,g", "log", "log", key_display="L", id="live-log", tooltip="Show or hide what the run printed"),
+        Binding("slash", "search_log", "search", show=False, id="live-search", tooltip="Search what the run printed"),
         Binding("o", "overlay", "overlay", id="live-overlay", tooltip="Choose runs to draw beside this one"),
         Binding("space", "pause", "pause", id="live-pause", tooltip="Hold the picture; the run goes on"),
         Binding("n,greater_than_sign", "step(1)", "next run", show=False, id="live-next",
@@ -116,6 +117,22 @@ class LiveScreen(WorkbenchScreen):
     def log_pane(self) -> LogPane:
         """What the run printed."""
         return self.query_one(LogPane)
+
+    def offers(self, binding: Binding) -> bool:
+        """Offer what can be done with the run; the log has keys of its own."""
+        row = self.shelf.current
+        if row is None:
+            return binding.id == "compose"
+        match binding.id:
+            case "stop":
+                return row.is_running
+            case "export":
+                return row.is_finished
+            case "live-pause":
+                return row.is_running and not self.log_pane.has_focus_within
+            case "live-overlay":
+                return len(self.shelf.visible) > 1 and not self.log_pane.has_focus_within
+        return super().offers(binding)
 
     def interest(self) -> Interest:
         """Read the watched run, those drawn beside it, and what the watched one printed."""
@@ -287,6 +304,12 @@ class LiveScreen(WorkbenchScreen):
             self.call_after_refresh(self.log_pane.view.lay)
         else:
             self.tiles.focus_tile()
+
+    def action_search_log(self) -> None:
+        """Show the log and ask what to search for."""
+        if not self.has_class("-log"):
+            self.action_log()
+        self.log_pane.action_search()
 
     @on(LogPane.Full)
     def _fill_with_log(self) -> None:

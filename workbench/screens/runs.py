@@ -64,6 +64,7 @@ class RunsScreen(WorkbenchScreen):
         _more("K,shift+k", "app.queue_up", "queue up", "queue-up", "Let the waiting run begin one place earlier"),
         _more("J,shift+j", "app.queue_down", "queue down", "queue-down", "Let the waiting run begin one place later"),
         _more("S,shift+s", "app.start_now", "start now", "start-now", "Let the waiting run begin, whatever goes on"),
+        _more("L,shift+l", "app.queue_limit", "queue limit", "queue-limit", "How many runs may go on at once"),
         _more("i", "app.about", "about", "about", "Everything about this run"),
         _more("o", "order", "order", "order", "Sort by the next column, in the end by age"),
         _more("O,shift+o", "reverse", "reverse", "reverse", "Turn the order round"),
@@ -105,6 +106,28 @@ class RunsScreen(WorkbenchScreen):
     def on_resize(self) -> None:
         """Share the width out again."""
         self.call_after_refresh(self.show_shelf)
+
+    def offers(self, binding: Binding) -> bool:
+        """Offer what can be done with the chosen runs; where there are none, how to get one."""
+        shelf = self.shelf
+        match binding.id:
+            case "compose" | "presets" | "doctor":
+                return not shelf.rows
+            case "filter":
+                return bool(shelf.rows)
+            case "watch" | "mark":
+                return bool(shelf.visible)
+            case "compare":
+                return binding.show and len(shelf.rows or ()) > 1
+            case "export":
+                return any(row.is_finished for row in shelf.chosen)
+            case "stop":
+                return any(row.is_running for row in shelf.chosen)
+            case "start-now":
+                return any(row.queued_at is not None for row in shelf.chosen)
+            case "resume":
+                return shelf.current is not None and not shelf.current.is_running
+        return super().offers(binding)
 
     @property
     def _table(self) -> RunTable:

@@ -63,6 +63,8 @@ class Tiles(Vertical):
                 tooltip="Read the values one column to the left"),
         Binding("right", "move(1)", "cursor", id="live-cursor-right", show=False,
                 tooltip="Read the values one column to the right"),
+        Binding("up", "app.focus_previous", "chart", id="live-chart-up", show=False, tooltip="The chart before"),
+        Binding("down", "app.focus_next", "chart", id="live-chart-down", show=False, tooltip="The next chart"),
         Binding("shift+left", "move(-10)", "cursor", id="live-cursor-far-left", show=False,
                 tooltip="Read ten columns to the left"),
         Binding("shift+right", "move(10)", "cursor", id="live-cursor-far-right", show=False,
