@@ -25,8 +25,10 @@ from pipeline import events as e
 from pipeline import recipe
 from pipeline.recipe import Recipe
 from pipeline.report import Accuracy, CheckpointSize, Latency, Machine, Paired
+from pipeline.runs import wording
 from pipeline.runs.annotations import Annotations
 from pipeline.runs.log import EventWriter
+from pipeline.runs.state import RunState
 from pipeline.runs.store import Run, RunStore
 
 NOW_S = 1_781_533_800.0
@@ -190,10 +192,12 @@ def add(store: RunStore, story: Story, number: int, events: list[e.AnyEvent], to
     run = store.run(f"{stamp}-{story.of.name.replace('_', '-')}-{number:04x}")
     run.folder.mkdir(parents=True)
     run.lock_path.touch()
+    lines, state = ["a demo: nothing was trained"], RunState()
     with EventWriter(run.events_path) as writer:
         for event in events:
             writer.append(event)
-    lines = [f"line {line} of a demo: nothing was trained" for line in range(1, 4)]
+            state = state.after(event)
+            lines += filter(None, [wording.log_line(event, state)])
     run.log_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     (run.folder / "recipe.toml").write_text(toml, encoding="utf-8")
     if isinstance(events[-1], e.RunFinished | e.RunFailed | e.RunStopped):

@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import demo
 
+from pipeline import processor
 from pipeline.runs.store import RunStore
-from workbench import screens
+from workbench import machine, screens
 from workbench.app import Workbench
 
 folder = Path(__file__).parent / "screens"
@@ -40,12 +41,17 @@ dialogs: dict[str, tuple[str, tuple[str, ...], str]] = {
     "launch": ("compose", ("L",), "what a launch will cost"),
 }
 """By name of the picture: the screen, what is pressed there, and what it shows."""
-first: dict[str, tuple[str, ...]] = {"frontier": ("up", "up")}
+first: dict[str, tuple[str, ...]] = {"frontier": ("up", "up"), "compose": ("down", "down", "down"), "live": ("L",)}
 """What is pressed on a screen before its own picture is taken."""
+usage = machine.Usage(
+    cpu_percent=23, load=4.1, cores=32, used_gib=41.2, total_gib=256.0, run_percent=312, run_gib=6.4,
+    gpus=(machine.Gpu(percent=87, used_gib=9.1, total_gib=80.0),),
+)  # fmt: skip
+"""Of the machine that the demo runs on."""
 finished = ("delete", "export", "frontier")
 """Pictures of a run that is over."""
-SETTLED_S = 0.4
-"""The feed looks and draws twice in that time."""
+SETTLED_S = 0.7
+"""The feed looks and draws twice in that time, and the machine is looked at."""
 
 
 def pictures() -> dict[str, tuple[str, tuple[str, ...], str]]:
@@ -111,6 +117,8 @@ def demo_store() -> Iterator[RunStore]:
         tempfile.TemporaryDirectory(prefix="pqd-") as scratch,
         mock.patch.object(time, "time", return_value=demo.NOW_S),
         mock.patch.object(platform, "node", return_value="demo"),
+        mock.patch.object(machine.Sampler, "look", return_value=usage),
+        mock.patch.object(processor, "instruction_set", return_value="avx512_vnni"),
     ):
         store = demo.fill(Path(scratch) / "store")
         with demo.going_on(store):

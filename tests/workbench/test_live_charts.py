@@ -40,6 +40,19 @@ async def test_the_charts_of_every_row_share_its_whole_width(app, store, size, r
                 assert max(one.width for one in row) - min(one.width for one in row) <= 2
 
 
+async def test_the_charts_become_smaller_when_the_log_opens_and_larger_when_it_goes(app, store, done):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_live(pilot)
+        await until(pilot, lambda: len(tile(app).chart.plain_text().splitlines()) == 17)
+        # As it is after some drawings: the log, never shown before, then makes the toolkit lay out ahead of time.
+        app.screen._compositor._full_map_invalidated = True
+        await pilot.press("L")
+        await until(pilot, lambda: len(tile(app).chart.plain_text().splitlines()) == 9)
+        assert "baseline" in tile(app).chart.plain_text().splitlines()[-1]
+        await pilot.press("L")
+        await until(pilot, lambda: len(tile(app).chart.plain_text().splitlines()) == 17)
+
+
 async def test_charts_are_paged_and_the_page_is_remembered(app, store, done):
     async with app.run_test(size=(80, 24)) as pilot:
         await open_live(pilot)

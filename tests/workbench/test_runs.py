@@ -91,6 +91,7 @@ async def test_the_newest_run_that_goes_on_is_selected_first_and_its_progress_st
             (line,) = [line for line in table.plain_lines() if line.startswith(">")]
             assert "P▸Q·" in line
             assert "> prune 3/4" in line
+            assert "measured once its last stage is done" in screen_text(app)
 
 
 def test_while_runs_are_still_being_read_the_newest_that_goes_on_becomes_the_selected_one():

@@ -33,6 +33,8 @@ TICK_S = 1.0
 """Seconds between two drawings of what the clock moves; they wait for a drawing of the curves that is due anyway."""
 SAMPLE_S = 2.0
 """Seconds between two looks at the machine."""
+FIRST_SAMPLE_S = 0.4
+"""Seconds until the first one, which has to span some time."""
 
 
 class Held(Struct, kw_only=True):
@@ -106,6 +108,7 @@ class LiveScreen(WorkbenchScreen):
         self._ticked_s = 0.0
         self.set_class(self.workbench.memory.get("live.log", False), "-log")
         self.set_interval(TICK_S, self._tick_alone)
+        self.set_timer(FIRST_SAMPLE_S, self._sample)
         self.set_interval(SAMPLE_S, self._sample)
 
     @property

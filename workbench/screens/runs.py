@@ -126,7 +126,8 @@ class RunsScreen(WorkbenchScreen):
             case "start-now":
                 return any(row.queued_at is not None for row in shelf.chosen)
             case "resume":
-                return shelf.current is not None and not shelf.current.is_running
+                current = shelf.current
+                return current is not None and not current.is_running and not current.is_finished
         return super().offers(binding)
 
     @property

@@ -25,10 +25,13 @@ def comparison(row: Row, *, short: bool = False) -> Text:
         short: four lines; else two more with the conditions.
     """
     text = Text(no_wrap=True)
+    measured = (row.baseline_top1, row.baseline_bytes, row.baseline_ms, row.top1, row.size_bytes, row.median_ms)
+    if all(number is None for number in measured):
+        return text.append("measured once its last stage is done" if row.is_running else "", style="dim")
     text.append(f"{'':9}{'top1 %':>6}{'95 %':>12}{'MiB':>8}{'ms':>7}\n", style="dim")
     text.append(f"{'baseline':9}{_numbers(row.baseline_top1, '', row.baseline_bytes, row.baseline_ms)}\n", style="dim")
     text.append(f"{'deployed':9}{_numbers(row.top1, _interval(row), row.size_bytes, row.median_ms)}\n", style="bold")
-    text.append(f"{'':9}{words.number(row.points, signed=True):>6}{_margin(row):>12}")
+    text.append(f"{'change':9}{words.number(row.points, signed=True):>6}{_margin(row):>12}")
     text.append(f"{_times(row.size_ratio):>8}{_times(row.speedup):>7}")
     if not short:
         text.append(f"\n{conditions(row)}\n{extras(row)}", style="dim")

@@ -8,12 +8,28 @@ from collections.abc import Iterator
 
 from rich.style import Style
 from rich.text import Text
-from textual.geometry import Region
+from textual.events import Resize
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 
-class Rows(Widget):
+class Sized(Widget):
+    """A widget that hears of every change of its size.
+
+    The toolkit compares two layouts, and takes the new one for the old one where a widget that was never shown before
+    appears meanwhile: those beside it then change without a word.
+    """
+
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        is_other = size != self._size
+        told = super()._size_updated(size, virtual_size, container_size, layout)
+        if is_other:
+            self.post_message(Resize(size, virtual_size, container_size))
+        return told
+
+
+class Rows(Sized):
     """A widget that is a list of rows."""
 
     def __init__(self, *, identity: str | None = None, classes: str | None = None) -> None:

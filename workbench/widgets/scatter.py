@@ -57,14 +57,14 @@ class Axis(Struct, frozen=True):
         return {"higher": -value, "lower": value, "": 0.0}[self.column.better]
 
     def change(self, before: float, after: float) -> str:
-        """Say what a step is: ``-0.4 pt``, ``2.1x smaller``."""
+        """Say what a step is: ``-0.4 pt``, ``2.1x smaller``; empty for a ratio that is none."""
         if self.key in in_points:
             return f"{after - before:+.1f} pt"
         if not (self.column.spans_powers or self.key in changes) or before <= 0 or after <= 0:
             return f"{after - before:+.3g} {self.column.title}"
         lower, higher = changes.get(self.key, ("lower", "higher"))
         ratio = f"{max(after / before, before / after):.3g}"
-        return f"equal {self.column.title}" if ratio == "1" else f"{ratio}x {lower if after < before else higher}"
+        return "" if ratio == "1" else f"{ratio}x {lower if after < before else higher}"
 
 
 def numeric() -> list[Column]:
@@ -224,7 +224,11 @@ def trade(made: Scene, point: Point, by: int) -> str:
     other = step(made, point, by)
     if other is None:
         return ""
-    return f"{made.y.change(point.y, other.y)} for {made.x.change(point.x, other.x)}"
+    gain, cost = (
+        axis.change(before, after) or f"equal {axis.column.title}"
+        for axis, before, after in ((made.y, point.y, other.y), (made.x, point.x, other.x))
+    )
+    return f"{gain} for {cost}"
 
 
 class Rate(Struct, frozen=True):

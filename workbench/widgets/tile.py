@@ -16,13 +16,13 @@ from workbench.widgets import palette, words
 from workbench.widgets.axis import Axis, Shown, Window, limits_of, scaled
 from workbench.widgets.chart import Chart, Picture
 from workbench.widgets.curves import Metric, View
-from workbench.widgets.rows import Line
+from workbench.widgets.rows import Line, Sized
 
 WIDE = 44
 """Cells of a tile whose title spells out the names of its curves."""
 
 
-class Tile(Vertical, can_focus=True):
+class Tile(Sized, Vertical, can_focus=True):
     """Draws one metric of one or several runs."""
 
     DEFAULT_CSS = """

@@ -17,6 +17,7 @@ from workbench.widgets import axis as axes
 from workbench.widgets.axis import Axis, Shown, Window
 from workbench.widgets.curves import SMOOTHEST, Metric, View, offered
 from workbench.widgets.limits import LimitsLine
+from workbench.widgets.rows import Sized
 from workbench.widgets.tile import Tile
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ logs = ((False, False), (False, True), (True, False), (True, True))
 smoothings = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, SMOOTHEST)
 
 
-class Tiles(Vertical):
+class Tiles(Sized, Vertical):
     """Charts of one or several runs."""
 
     DEFAULT_CSS = """
