@@ -26,7 +26,7 @@ VIM: tuple[Binding, ...] = (
     Binding("G,shift+g", "app.end", "end", show=False, id="vim-end", key_display="G", tooltip="The last line"),
 )
 """Keys of the preset ``vim``; a screen's own keys win over them."""
-VIM_INSTEAD = {"group": "b", "live-log": "L", "live-log-y": "ctrl+l", "log": "ctrl+l", "live-outliers": "H"}
+VIM_INSTEAD = {"group": "b", "live-log": "L", "live-log-axes": "ctrl+l", "log": "ctrl+l", "live-outliers": "H"}
 """Other keys, by id, for what would keep the letters from the preset ``vim``."""
 
 named = {

@@ -227,4 +227,4 @@ def test_numbers_are_written_in_one_way():
 
 def test_a_marker_comes_from_the_environment():
     assert Settings.from_environment({"PQD_MARKER": "ascii"}).marker == "ascii"
-    assert Settings.from_environment({"PQD_MARKER": "nonsense"}).marker == "braille"
+    assert Settings.from_environment({"PQD_MARKER": "nonsense"}).marker == "auto"

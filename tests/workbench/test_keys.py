@@ -68,7 +68,7 @@ async def test_other_keys_work_and_the_footer_and_the_help_show_them(store, save
         ({"stop": "q"}, "keys.stop: 'q' also means quit everywhere"),
         ({"stop": "j"}, "keys.stop: 'j' also means down in RunTable"),
         ({"live-pause": "k"}, "keys.live-pause: 'k' also means log-up in LogPane"),
-        ({"live-marker": "o"}, "keys.live-marker: 'o' also means live-overlay in LiveScreen"),
+        ({"live-pause": "o"}, "keys.live-pause: 'o' also means live-overlay in LiveScreen"),
         ({"delete-preset": "j"}, "keys.delete-preset: 'j' also means down in ChooseModal"),
         ({"stop": "x", "delete": "x"}, "'x' also means"),
     ],
@@ -171,7 +171,7 @@ async def test_in_the_preset_vim_letters_move_on_frontier_and_live_and_the_logar
         await until(pilot, lambda: tiles.cursor == at)
         view, first = tiles.chosen.view, tiles.chosen
         await pilot.press("ctrl+l", "H")
-        await until(pilot, lambda: (first.view.log, first.view.clips) == (not view.log, not view.clips))
+        await until(pilot, lambda: (first.view.log_y, first.view.clips) == (not view.log_y, not view.clips))
         await pilot.press("j")
         await until(pilot, lambda: tiles.chosen not in (None, first))
         await pilot.press("k")
@@ -281,7 +281,7 @@ async def test_f1_on_a_chart_lists_the_keys_of_the_charts_around_it(app, store):
         for words in (
             "Draws one metric",
             "⏎  Show this chart alone",
-            "l  Draw the logarithm",
+            "l  Logarithmic y, x, both or neither, for this chart",
             "+ -  Smooth this chart",
         ):
             assert words in app.screen._text

@@ -76,6 +76,9 @@ def stored(store, what):
         for name in ("one", "two"):
             ours = fakes.recipe_of(name, "PQ")
             fakes.add_run(store, ours, fakes.whole(ours), log="Warning: printed\n")
+    if what == "lost":
+        ours = fakes.recipe_of("lost", "P")
+        fakes.add_run(store, ours, [fakes.started(ours), *fakes.training(ours, 0, fakes.START_S, epochs=2)])
     if what in ("at work", "both"):
         ours = fakes.recipe_of("alive", "P")
         part = fakes.training(ours, 0, fakes.START_S, epochs=2)
@@ -119,7 +122,8 @@ async def test_the_footer_shows_all_that_is_of_use_wherever_the_focus_is(app, st
         ("at work", "3", "s stop", "export overlay"),
         ("at work", "4", "3 live", "mark axes export filter"),
         ("at work", "5", "1 runs", "scroll versus write"),
-        ("over", "1", "e export  c compare  r resume", "stop compose"),
+        ("over", "1", "e export  c compare", "stop compose resume"),
+        ("lost", "1", "r resume", "stop export"),
         ("over", "3", "o overlay  e export", "stop pause"),
         ("over", "4", "x axes", "compose"),
         ("over", "5", "r versus", "compose"),
