@@ -27,6 +27,7 @@ from pipeline import processor
 from pipeline.runs.store import RunStore
 from workbench import machine, screens
 from workbench.app import Workbench
+from workbench.widgets.machine_strip import MachineStrip
 
 folder = Path(__file__).parent / "screens"
 page = Path(__file__).parent / "screens.md"
@@ -51,7 +52,7 @@ usage = machine.Usage(
 finished = ("delete", "export", "frontier")
 """Pictures of a run that is over."""
 SETTLED_S = 0.7
-"""The feed looks and draws twice in that time, and the machine is looked at."""
+"""The feed looks and draws twice in that time."""
 
 
 def pictures() -> dict[str, tuple[str, tuple[str, ...], str]]:
@@ -86,6 +87,8 @@ async def take(store: RunStore, run: str | None, name: str, size: tuple[int, int
 
 async def _settle(pilot: Pilot[None]) -> None:
     await pilot.pause(SETTLED_S)
+    while any(not strip.plain_text().strip() for strip in pilot.app.screen.query(MachineStrip)):
+        await pilot.pause(0.1)
     await pilot.wait_for_scheduled_animations()
 
 
