@@ -8,7 +8,7 @@ large or small. A run whose number is not known passes no comparison of it.
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -48,6 +48,15 @@ class Filter(Struct, frozen=True):
     def matches(self, row: Row) -> bool:
         """Tell whether a run passes."""
         return any(all(term(row) for term in terms) for terms in self.alternatives)
+
+    def among(self, rows: Iterable[Row]) -> list[Row]:
+        """List the runs that pass, in their order; at each letter of thousands, so one term after the other."""
+        if len(self.alternatives) > 1:
+            return [row for row in rows if self.matches(row)]
+        found = [*rows]
+        for term in self.alternatives[0]:
+            found = [row for row in found if term(row)]
+        return found
 
 
 def parse(text: str) -> Filter:

@@ -112,8 +112,7 @@ class Shelf:
     def visible(self) -> list[Row]:
         """The runs that pass the filter, pinned ones first, in the chosen order; the same list until that changes."""
         if self._visible is None:
-            matches = self.filter.matches
-            found = [row for row in (self.rows or {}).values() if matches(row)] if self.filter.text else self._all()
+            found = self.filter.among((self.rows or {}).values()) if self.filter.text else self._all()
             if self.order:
                 value = columns[self.order].value
                 known = [(value(row), row) for row in found]

@@ -28,7 +28,8 @@ rows = (
 
 def passing(text: str) -> str:
     found = filters.parse(text)
-    return " ".join(row.name.split()[0] for row in rows if found.matches(row))
+    assert found.among(rows) == [row for row in rows if found.matches(row)]
+    return " ".join(row.name.split()[0] for row in found.among(rows))
 
 
 @pytest.mark.parametrize(
