@@ -10,6 +10,7 @@ from pipeline import load, load_arrays
 from pipeline.runs.state import Status
 from pipeline.runs.store import RunStore
 from tests.e2e.conftest import make_recipe, ordered_subsets, run_here
+from tests.processor import OVERFLOWS
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +82,9 @@ class TestQuantised:
         samples = np.load(deployed(all_subsets[letters], "samples"))
         with torch.no_grad():
             logits = load(deployed(all_subsets[letters], "checkpoint"))(torch.from_numpy(samples["images"]))
-        assert np.array_equal(logits.numpy(), samples["logits"])
+        # Without VNNI torch adds in another order now and then: an activation lands on the next step of its grid.
+        same = (logits.numpy() == samples["logits"]).all(axis=1)
+        assert same.mean() >= (0.99 if OVERFLOWS else 1.0)
 
     def test_the_files_are_smaller_than_the_baselines(self, all_subsets, letters):
         state = all_subsets[letters].state()
