@@ -236,6 +236,9 @@ class Host(Enduring, App[None]):
     def on_rows_changed(self, message: RowsChanged) -> None:
         """Take up what the feed saw."""
         self._attention.take(message.rows)
+        if message.is_complete and not self.shelf.is_complete and not self.is_headless:
+            # Thousands of rows stay: looking for garbage among them would hold up a key now and then.
+            gc.freeze()
         self.shelf.take(message.rows, is_complete=message.is_complete)
         self._show_launched()
         if message.is_complete and not message.rows:

@@ -3,6 +3,7 @@
 Which ids there are is read from the bindings of the screens, dialogs and widgets themselves.
 """
 
+import functools
 import importlib
 import pkgutil
 import re
@@ -137,6 +138,7 @@ def normal(key: str) -> str:
     return _character_to_key(key) if len(key) == 1 else key.lower()
 
 
+@functools.cache
 def letter(key: str) -> str | None:
     """Give what a key writes into a field; None where it writes nothing."""
     from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character

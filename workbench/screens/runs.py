@@ -180,7 +180,8 @@ class RunsScreen(WorkbenchScreen):
             ("#head", "#about", "#numbers", "#remarks"), drawn, written, self._shown or ("",) * 4, strict=True
         ):
             if text != before:
-                self.query_one(name, Static).update(part)  # type: ignore[arg-type]
+                # Their places are fixed: laying out the screen anew would cost more than all the rest of a key.
+                self.query_one(name, Static).update(part, layout=False)  # type: ignore[arg-type]
         self._shown = written
 
     # -- what the table and the filter say

@@ -285,6 +285,9 @@ def _seen(
     start: tuple[float, float], end: tuple[float, float]
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """Cut a line to what lies between 0 and 1 along both axes; None where nothing does."""
+    if 0.0 <= start[0] <= 1.0 and 0.0 <= start[1] <= 1.0 and 0.0 <= end[0] <= 1.0 and 0.0 <= end[1] <= 1.0:
+        # Nearly all of them.
+        return start, end
     first, last = 0.0, 1.0
     way = end[0] - start[0], end[1] - start[1]
     for at, by in zip(start, way, strict=True):

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 30
 """Filters that are remembered."""
+SHORT = 40
+"""Cells of the line that tells what is in sight, but where it needs more."""
+PREPARE_S = 0.1
+"""Seconds from the opening of the line to the gathering of what is searched."""
 
 
 class FilterInput(Input):
@@ -75,8 +79,9 @@ class FilterLine(Vertical):
         #filter-row > #slash { width: 2; color: $text-muted; }
         Input.-textual-compact { width: 1fr; }
         Input.-textual-compact:blur { background: $background !important; }
-        #in-sight { width: auto; max-width: 60; height: 1; color: $text-muted; }
-        &.-editing #in-sight { max-width: 30; }
+        #in-sight { width: 40; max-width: 75%; height: 1; color: $text-muted; text-align: right; text-wrap: nowrap; }
+        #in-sight.-long { width: 60; }
+        &.-editing #in-sight { width: 30; text-overflow: ellipsis; }
         #filter-hint { display: none; height: auto; max-height: 2; color: $text-muted; }
         #filter-hint.-wrong { color: $text-error; }
         &.-editing #filter-hint { display: block; }
@@ -92,6 +97,8 @@ class FilterLine(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._in_sight = ""
+        self._is_long = False
+        """The hint takes two rows."""
 
     @property
     def _workbench(self) -> "Workbench":
@@ -123,7 +130,9 @@ class FilterLine(Vertical):
         text = in_sight(shelf, dropped)
         if text != self._in_sight:
             self._in_sight = text
-            self.query_one("#in-sight", Static).update(Content(text))
+            # Of two widths, since another one lays out the screen anew, which takes longer than sorting thousands.
+            shown = self.query_one("#in-sight", Static).set_class(len(text) > SHORT, "-long")
+            shown.update(Content(text), layout=False)
         if not self.input.has_focus and self.input.value != shelf.filter.text:
             self.input.value = shelf.filter.text
 
@@ -170,6 +179,8 @@ class FilterLine(Vertical):
         """Show how the filter could go on."""
         self.add_class("-editing")
         self._say(filters.hint(self.input.value))
+        # Before the first letter, which would pay for it, and after the line has opened.
+        self.set_timer(PREPARE_S, lambda: filters.prepare((self._workbench.shelf.rows or {}).values()))
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
         """Show the filter that is in force."""
@@ -179,7 +190,10 @@ class FilterLine(Vertical):
     def _say(self, text: str, *, is_wrong: bool = False) -> None:
         hint = self.query_one("#filter-hint", Static)
         hint.set_class(is_wrong, "-wrong")
-        hint.update(Content(f"x {text}" if is_wrong else text or " "))
+        content = Content(f"x {text}" if is_wrong else text or " ")
+        before, self._is_long = self._is_long, content.cell_length > self.size.width - 2
+        # Laying out the screen anew costs more than filtering.
+        hint.update(content, layout=before or self._is_long)
 
 
 def in_sight(shelf: Shelf, dropped: int) -> str:

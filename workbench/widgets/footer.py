@@ -1,6 +1,7 @@
 """The last row of every screen: the keys that are of use now."""
 
 from collections.abc import Callable
+from itertools import accumulate
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -75,14 +76,14 @@ class Footer(Widget):
     def _fitting(self) -> list[ActiveBinding]:
         """Leave out what does not fit, the last ones first but for those that always stand there."""
         shown = self.offered()
-        while len(shown) > MOST or self._width(shown) > self.size.width:
-            if len(shown) <= len(standing):
-                break
-            del shown[-len(standing) - 1]
+        widths = [self._width(active) for active in shown]
+        while len(shown) > len(standing) and (len(shown) > MOST or sum(widths) > self.size.width + 1):
+            del shown[-len(standing) - 1], widths[-len(standing) - 1]
         return shown
 
-    def _width(self, shown: list[ActiveBinding]) -> int:
-        return cell_len(GAP.join(" ".join(self._word(active)) for active in shown)) + 1
+    def _width(self, active: ActiveBinding) -> int:
+        """Give the cells that a key takes, with the gap behind it."""
+        return cell_len(" ".join(self._word(active)) + GAP)
 
     def _word(self, active: ActiveBinding) -> tuple[str, str]:
         word = active.binding.description
@@ -97,7 +98,8 @@ class Footer(Widget):
         return text
 
     def _key_at(self, x: int) -> ActiveBinding | None:
-        return next((a for place, a in enumerate(self._keys) if x < self._width(self._keys[: place + 1])), None)
+        ends = accumulate(self._width(active) for active in self._keys)
+        return next((active for active, end in zip(self._keys, ends, strict=True) if x < end - 1), None)
 
     def on_mouse_move(self, event: MouseMove) -> None:
         """Explain the key that the mouse is on."""
