@@ -5,7 +5,6 @@ The details of a run (its recipe, its stages, its curves, what it printed) are r
 
 import math
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from pipeline.errors import PipelineError
 from pipeline.runs.rows import Row
 from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run, RunStore
-from workbench.messages import Curves, Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
+from workbench.messages import Curves, Detail, DetailsChanged, FeedFailed, Interest, LogGrew, RowsChanged
+from workbench.pace import Pace
 from workbench.settings import Settings
 from workbench.tail import Tail
 
@@ -44,7 +44,7 @@ class Feed:
         self._interest = Interest()
         self._followed: dict[str, _Followed] = {}
         self._log: Tail | None = None
-        self._log_read_s = -math.inf
+        self._pace = Pace(settings.redraw_s)
         self._wake = threading.Event()
         self._closed = False
 
@@ -101,30 +101,32 @@ class Feed:
             self._post(RowsChanged(rows, is_complete=is_complete))
 
     def _poll_interest(self) -> None:
-        interest = self._interest
+        """Tell of the runs of interest: of new ones at once, of all others at the same moment, as one drawing."""
+        interest, is_due = self._interest, self._pace.is_due
         self._followed = {
             run_id: self._followed.get(run_id) or _Followed(self._store.run(run_id)) for run_id in interest.ids
         }
-        for followed in self._followed.values():
-            detail = followed.look(has_curves=interest.has_curves, redraw_s=self._settings.redraw_s)
-            if detail is not None:
-                self._post(DetailChanged(detail))
-        self._poll_log(interest.log)
+        looks = [each.look(has_curves=interest.has_curves, is_due=is_due) for each in self._followed.values()]
+        details = tuple(detail for detail in looks if detail is not None)
+        log = self._look_at_log(interest.log, is_due=is_due)
+        if details:
+            self._post(DetailsChanged(details))
+        if log is not None:
+            self._post(log)
+        if details or log is not None:
+            self._pace.drew()
 
-    def _poll_log(self, run_id: str | None) -> None:
+    def _look_at_log(self, run_id: str | None, *, is_due: bool) -> LogGrew | None:
         if run_id is None:
             self._log = None
-            return
-        now = time.monotonic()
+            return None
         if self._log is None or self._log.run.id != run_id:
             self._log = Tail(self._store.run(run_id), self._settings.log_lines)
-        elif now - self._log_read_s < self._settings.redraw_s:
+        elif not is_due:
             # Each time moves every line in sight.
-            return
+            return None
         lines, earlier = self._log.look()
-        if lines:
-            self._log_read_s = now
-            self._post(LogGrew(run_id, lines, earlier))
+        return LogGrew(run_id, lines, earlier) if lines else None
 
 
 class _Followed:
@@ -142,13 +144,11 @@ class _Followed:
         self._curves: Curves | None = None
         self._settled: int | None = None
         """Size of the log of a run that is over."""
-        self._drawn_s = -math.inf
 
-    def look(self, *, has_curves: bool, redraw_s: float) -> Detail | None:
-        """Read on; gives a picture when there is something new and the last one is old enough."""
-        now = time.monotonic()
+    def look(self, *, has_curves: bool, is_due: bool) -> Detail | None:
+        """Read on; gives a picture when there is something new and a drawing is due."""
         lacks_curves = has_curves and self._curves is None
-        if now - self._drawn_s < redraw_s and not lacks_curves:
+        if self._told is not None and not is_due and not lacks_curves:
             return None
         size = _size(self.run)
         if self._settled == size and not lacks_curves:
@@ -164,7 +164,7 @@ class _Followed:
         detail = Detail(run=self.run, recipe=self._recipe, state=state, curves=self._curves, problem=problem)
         if detail == self._told:
             return None
-        self._told, self._drawn_s = detail, now
+        self._told = detail
         return detail
 
     def _read(self, *, has_curves: bool) -> RunState:

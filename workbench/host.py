@@ -25,7 +25,7 @@ from workbench.feed import Feed
 from workbench.fitting import Colorless, Signage
 from workbench.harmless import Harmless
 from workbench.memory import Memory
-from workbench.messages import Detail, DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
+from workbench.messages import Detail, DetailsChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Marker, Settings, markers
 from workbench.shelf import Shelf
 from workbench.widgets.palette import Identities
@@ -63,8 +63,8 @@ class Host(Enduring, App[None]):
         """What is known of the runs of interest, by id."""
         self.shelf_changed: Signal[None] = Signal(self, "shelf_changed")
         """Something on the shelf changed: rows, filter, order, marks or selection."""
-        self.detail_changed: Signal[Detail] = Signal(self, "detail_changed")
-        """A run of interest was read, or went on."""
+        self.details_changed: Signal[tuple[Detail, ...]] = Signal(self, "details_changed")
+        """Runs of interest were read, or went on."""
         self.log_grew: Signal[LogGrew] = Signal(self, "log_grew")
         """The run whose log is wanted printed something."""
         self.feed = Feed(store, self.post_message, self.settings)
@@ -251,10 +251,10 @@ class Host(Enduring, App[None]):
             self.everywhere.put("welcomed", True)
             self.say("F2 looks over this machine: packages, processor, data, terminal. ? lists the keys.")
 
-    def on_detail_changed(self, message: DetailChanged) -> None:
-        """Keep what is known of a run, and hand it on."""
-        self.details[message.detail.id] = message.detail
-        self.detail_changed.publish(message.detail)
+    def on_details_changed(self, message: DetailsChanged) -> None:
+        """Keep what is known of the runs, and hand it on."""
+        self.details.update((detail.id, detail) for detail in message.details)
+        self.details_changed.publish(message.details)
 
     def on_log_grew(self, message: LogGrew) -> None:
         """Hand on what a run printed."""

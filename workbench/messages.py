@@ -71,12 +71,13 @@ class RowsChanged(Message):
         """False while older runs are still being read for the first time."""
 
 
-class DetailChanged(Message):
-    """One of the runs of interest was read, or went on."""
+class DetailsChanged(Message):
+    """Runs of interest were read, or went on."""
 
-    def __init__(self, detail: Detail) -> None:
+    def __init__(self, details: tuple[Detail, ...]) -> None:
         super().__init__()
-        self.detail = detail
+        self.details = details
+        """One or more, to be drawn together."""
 
 
 class LogGrew(Message):

@@ -46,8 +46,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What curves are drawn with; ``auto`` is what the terminal can show (see ``terminal.marker``)."""
     poll_s: Annotated[Annotated[float, Meta(ge=0.02, le=60.0)], _help("seconds between two looks at the store")] = 0.5
     """Seconds between two looks at the store."""
-    redraw_s: Annotated[Seconds, _help("least seconds between two drawings of the same curves")] = 1.0
-    """Least seconds between two drawings of the same curves."""
+    redraw_s: Annotated[
+        Seconds, _help("seconds between two drawings of what goes on; up to 3 times that on a slow processor")
+    ] = 1.0
+    """Seconds between two drawings of what goes on, curves and logs; see ``workbench.pace``."""
     log_lines: Annotated[Annotated[int, Meta(ge=100, le=100_000)], _help("most lines of a log that Live keeps")] = 5000
     """Most lines of a log that Live keeps; earlier ones are in the file."""
     fps: Annotated[Annotated[int, Meta(ge=1, le=60)], _help("frames a second at most")] = 60

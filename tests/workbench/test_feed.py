@@ -10,7 +10,7 @@ from pipeline.runs.state import History, RunState
 from pipeline.runs.store import Run
 from tests.workbench import fakes
 from workbench.feed import MOST_POINTS, Feed, thin, thinned
-from workbench.messages import DetailChanged, FeedFailed, Interest, LogGrew, RowsChanged
+from workbench.messages import DetailsChanged, FeedFailed, Interest, LogGrew, RowsChanged
 from workbench.settings import Settings
 from workbench.tail import Earlier
 from workbench.widgets import words
@@ -33,7 +33,7 @@ def test_nothing_is_posted_while_nothing_changes(store):
     feed, posted = feed_of(store)
     feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
     feed.poll()
-    assert [type(message) for message in posted] == [RowsChanged, DetailChanged, LogGrew]
+    assert [type(message) for message in posted] == [RowsChanged, DetailsChanged, LogGrew]
     feed.poll()
     feed.poll()
     assert len(posted) == 3
@@ -84,9 +84,9 @@ def test_curves_and_log_are_read_for_the_runs_of_interest_alone(store):
     feed, posted = feed_of(store)
     feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
     feed.poll()
-    (detail,), (log,) = only(posted, DetailChanged), only(posted, LogGrew)
-    assert detail.detail.curves.borders == (0.0, 4.0, 8.0)
-    assert detail.detail.curves.clock[1][0] > fakes.START_S
+    ((detail,), (log,)) = only(posted, DetailsChanged)[0].details, only(posted, LogGrew)
+    assert detail.curves.borders == (0.0, 4.0, 8.0)
+    assert detail.curves.clock[1][0] > fakes.START_S
     assert (log.run_id, log.lines, log.earlier) == (run.id, ("one",), Earlier())
     count = len(posted)
     feed.follow(Interest())
@@ -94,6 +94,34 @@ def test_curves_and_log_are_read_for_the_runs_of_interest_alone(store):
         written.write("two\n")
     feed.poll()
     assert len(posted) == count
+
+
+def test_runs_that_go_on_are_told_together_as_one_drawing(store):
+    ours = fakes.recipe_of("pq", "PQ")
+    begun = [fakes.started(ours)]
+    with fakes.running(store, ours, begun) as one, fakes.running(store, ours, begun) as two:
+        feed, posted = feed_of(store)
+        feed.follow(Interest(ids=(one.id, two.id), has_curves=True))
+        feed.poll()
+        for run in (one, two):
+            fakes.write(run, fakes.training(ours, 0, fakes.START_S, epochs=1))
+        feed.poll()
+        told = [[detail.id for detail in message.details] for message in only(posted, DetailsChanged)]
+        assert told == [[one.id, two.id]] * 2
+
+
+def test_a_run_of_new_interest_is_told_at_once_and_what_it_does_then_at_the_next_beat(store):
+    ours = fakes.recipe_of("pq", "PQ")
+    begun = [fakes.started(ours)]
+    with fakes.running(store, ours, begun) as one, fakes.running(store, ours, begun) as two:
+        posted = []
+        feed = Feed(store, posted.append, Settings(poll_s=0.01, redraw_s=60.0))
+        for run in (one, two):
+            feed.follow(Interest(ids=(run.id,), has_curves=True))
+            feed.poll()
+        fakes.write(two, fakes.training(ours, 0, fakes.START_S, epochs=1))
+        feed.poll()
+        assert [message.details[0].id for message in only(posted, DetailsChanged)] == [one.id, two.id]
 
 
 def test_as_many_lines_of_a_log_are_read_as_the_settings_say(store):
@@ -116,7 +144,7 @@ def test_following_again_gives_everything_again_and_says_that_the_log_begins_ane
         posted.clear()
         feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
         feed.poll()
-        assert only(posted, DetailChanged)[0].detail.curves is not None
+        assert only(posted, DetailsChanged)[0].details[0].curves is not None
         assert only(posted, LogGrew)[0].earlier == Earlier()
         feed.follow(Interest())
         feed.poll()
@@ -130,7 +158,7 @@ def test_what_was_not_finite_is_counted(store):
         feed, posted = feed_of(store)
         feed.follow(Interest(ids=(run.id,), has_curves=True))
         feed.poll()
-        assert only(posted, DetailChanged)[0].detail.curves.bad == {"loss": 5}
+        assert only(posted, DetailsChanged)[0].details[0].curves.bad == {"loss": 5}
 
 
 def test_a_long_run_is_thinned_where_it_is_read(store):
@@ -141,7 +169,7 @@ def test_a_long_run_is_thinned_where_it_is_read(store):
         feed, posted = feed_of(store)
         feed.follow(Interest(ids=(run.id,), has_curves=True))
         feed.poll()
-        xs, ys = only(posted, DetailChanged)[0].detail.curves.series["loss"]
+        xs, ys = only(posted, DetailsChanged)[0].details[0].curves.series["loss"]
         assert len(xs) <= 2 * MOST_POINTS
         assert max(ys) == 9.0
 
@@ -164,7 +192,7 @@ def test_a_corrupt_log_is_shown_as_such(store):
     feed.poll()
     (row,) = posted[0].rows
     assert words.status_words(row) == "?? unreadable"
-    assert only(posted, DetailChanged)[0].detail.problem
+    assert only(posted, DetailsChanged)[0].details[0].problem
 
 
 def test_thinning_keeps_ends_extremes_and_order():

@@ -1,5 +1,6 @@
 """What all screens share: the top bar, the footer, and being told what changed only while they are seen."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -62,7 +63,7 @@ class WorkbenchScreen(Enduring, Screen[None]):
     def on_mount(self) -> None:
         """Listen to the feed."""
         self.workbench.shelf_changed.subscribe(self, lambda _: self._show_if_seen())
-        self.workbench.detail_changed.subscribe(self, self._take_detail)
+        self.workbench.details_changed.subscribe(self, self._take_details)
         self.workbench.log_grew.subscribe(self, self._take_log)
         self.workbench.marker_changed.subscribe(self, self.use_marker)
 
@@ -87,9 +88,9 @@ class WorkbenchScreen(Enduring, Screen[None]):
             self.show_shelf()
             self.query_one(Footer).show_keys()
 
-    def _take_detail(self, detail: Detail) -> None:
+    def _take_details(self, details: Sequence[Detail]) -> None:
         if self.is_seen:
-            self.show_detail(detail)
+            self.show_details(details)
 
     def _take_log(self, message: LogGrew) -> None:
         if self.is_seen:
@@ -106,8 +107,8 @@ class WorkbenchScreen(Enduring, Screen[None]):
     def show_shelf(self) -> None:
         """Draw what the app knows now: rows, filter, marks, selection."""
 
-    def show_detail(self, detail: Detail) -> None:
-        """Draw what became known of one of the runs of interest; all of them are in ``workbench.details``."""
+    def show_details(self, details: Sequence[Detail]) -> None:
+        """Draw what became known of some of the runs of interest; all of them are in ``workbench.details``."""
 
     def show_log(self, message: LogGrew) -> None:
         """Draw what the run printed whose log is wanted."""

@@ -123,8 +123,8 @@ class CompareScreen(WorkbenchScreen):
             for row, detail in zip(runs, known, strict=True)
         ]
 
-    def show_detail(self, detail: Detail) -> None:
-        """Draw what became known of one of the runs."""
+    def show_details(self, details: Sequence[Detail]) -> None:
+        """Draw what became known of the runs."""
         self.show_shelf()
 
     def show_shelf(self) -> None:

@@ -178,11 +178,14 @@ class LiveScreen(WorkbenchScreen):
         if self.focused is None:
             self.tiles.focus_tile()
 
-    def show_detail(self, detail: Detail) -> None:
+    def show_details(self, details: Sequence[Detail]) -> None:
         """Draw what became known."""
-        if detail.id == self._run_id or detail.id in self._beside():
-            if self._held is not None and detail.curves is not None:
-                self._held.details.setdefault(detail.id, detail)
+        ours = [detail for detail in details if detail.id in (self._run_id, *self._beside())]
+        if self._held is not None:
+            for detail in ours:
+                if detail.curves is not None:
+                    self._held.details.setdefault(detail.id, detail)
+        if ours:
             self._draw()
             if time.monotonic() - self._ticked_s >= 0.9 * TICK_S:
                 self._tick()

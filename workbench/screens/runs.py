@@ -1,6 +1,7 @@
 """1 Runs: what do I have, what is going on?"""
 
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.console import Group
@@ -139,7 +140,7 @@ class RunsScreen(WorkbenchScreen):
         row = self.shelf.current
         return Interest(ids=(row.id,) if row is not None and row.note_count else ())
 
-    def show_detail(self, detail: Detail) -> None:
+    def show_details(self, details: Sequence[Detail]) -> None:
         """Show the first note."""
         self._show_detail()
 

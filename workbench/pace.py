@@ -1,0 +1,54 @@
+"""How often what goes on is drawn: each beat, but more rarely where the workbench would take much of the processor."""
+
+import math
+import time
+from collections.abc import Callable
+
+MOST_OF_A_CORE = 0.03
+"""Share of one core that the workbench takes while a run is watched, drawing, reading and all."""
+MOST_BEATS = 3
+"""A drawing waits no longer than so many beats, whatever it costs."""
+
+
+class Pace:
+    """Tells when the next drawing is due.
+
+    A wide terminal with several runs on a slow processor costs several times what a small one does on a fast one: the
+    machine is there for the training.
+    """
+
+    def __init__(
+        self,
+        beat_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[], float] = time.process_time,
+    ) -> None:
+        """Begin with a drawing that is due.
+
+        Args:
+            beat_s: least seconds between two drawings.
+            clock: gives the time, seconds.
+            spent: gives the processor time that this process has used so far, seconds.
+        """
+        self._beat_s = beat_s
+        self._clock = clock
+        self._spent = spent
+        self._before_s = 0.0
+        """What the process had used at the last drawing."""
+        self._cost_s = 0.0
+        """What it used from the drawing before to that one."""
+        self._due_s = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """It is time for the next drawing."""
+        return self._clock() >= self._due_s
+
+    def drew(self) -> None:
+        """Wait from now on for the next drawing."""
+        spent_s = self._spent()
+        cost_s = spent_s - self._before_s
+        # The smaller of two: a key that was pressed in between is not what drawing costs.
+        wanted_s = min(cost_s, self._cost_s) / MOST_OF_A_CORE
+        self._due_s = self._clock() + min(max(self._beat_s, wanted_s), MOST_BEATS * self._beat_s)
+        self._before_s, self._cost_s = spent_s, cost_s
