@@ -1,11 +1,17 @@
-"""What every test may rely on: an empty home, one torch thread, no run left behind."""
+"""What every test may rely on: an empty home, and nobody who waits for it or whom it waits for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline import turns
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests beside each other: each takes one core, and a terminal as wide as if it were alone.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("COLUMNS", None)
 
 real_data = Path(__file__).resolve().parents[2] / "shared" / "data"
 

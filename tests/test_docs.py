@@ -108,6 +108,7 @@ def test_readmes_own_network_builds():
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 4)
 
 
+@pytest.mark.slow
 def test_readmes_script_gives_the_answers_that_the_report_counts(tmp_path):
     """The script runs in a process that has seen nothing of ours: onnxruntime and numpy alone."""
     from pipeline.datasets.digits import Digits

@@ -74,6 +74,7 @@ def test_a_run_outlives_the_session_that_launched_it(tmp_path):
     assert run.state().status is Status.STOPPED
 
 
+@pytest.mark.slow
 def test_two_runs_that_want_the_same_stage_train_it_once(store):
     wanted = make_recipe("P", baseline={"epochs": 40})
     runs = [process.launch(store, wanted) for _ in range(2)]
@@ -122,6 +123,7 @@ def test_a_backbone_of_ones_own_is_found_where_one_launches_from_and_trained_ane
     assert reused == [False, True, False]
 
 
+@pytest.mark.slow
 def test_training_that_diverges_fails_with_what_to_do(store):
     run = process.launch(store, make_recipe("", baseline={"epochs": 3, "learning_rate": 1e9}))
     wait_until(lambda: not run.is_alive())

@@ -95,6 +95,7 @@ def test_top1_is_not_measured_where_the_stages_are_gone(store):
     assert "openvino" in run.state().deployed.latency
 
 
+@pytest.mark.slow
 def test_a_runtime_that_has_not_answered_yet_answers_the_test_split(store):
     run = run_here(store, make_recipe("Q"))
     told = measured(run, wanted=Wanted(runtimes=("openvino",)))

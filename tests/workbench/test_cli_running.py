@@ -228,6 +228,7 @@ def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):
     assert "cannot be written" in refusal("run", "smoke", "--store", tmp_path / "file", code=6)
 
 
+@pytest.mark.slow
 def test_a_recipe_is_run_to_its_end_and_answered_with_one_json_document(store):
     name = 'quo"ted [name]'
     done = call("run", "smoke", "--json", "--name", name, "--seed", "7", *SHORT, "--store", store.folder)

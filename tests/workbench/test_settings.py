@@ -117,6 +117,7 @@ def bytes_of_moving(store, *flags):
     return sent
 
 
+@pytest.mark.slow
 def test_fewer_frames_send_fewer_bytes(file, store):
     for number in range(30):
         ours = fakes.recipe_of(f"run-{number}", "P")

@@ -310,7 +310,9 @@ def test_a_storm_of_sizes_ends_in_the_right_picture(store, start, entry):
         quit_well(terminal)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=["80x24", "200x60"])
+@pytest.mark.parametrize(
+    "size", [pytest.param((80, 24), id="80x24"), pytest.param((200, 60), id="200x60", marks=pytest.mark.slow)]
+)
 def test_hostile_names_are_shown_as_they_are_and_command_nothing(store, start, size):
     for name in hostile:
         ours = fakes.recipe_of(name, "PQ")

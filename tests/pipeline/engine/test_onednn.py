@@ -37,7 +37,9 @@ def difference(found, expected):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("name", "layers"), [("tiny", 4), ("resnet20", 20), ("vgg16_bn", 14)])
+@pytest.mark.parametrize(
+    ("name", "layers"), [("tiny", 4), ("resnet20", 20), pytest.param("vgg16_bn", 14, marks=pytest.mark.slow)]
+)
 def test_every_integer_layer_is_one_operator_and_the_answers_agree(name, layers):
     read = network(backbone(name))
     fused, precision = onednn.fuse(read)

@@ -128,7 +128,10 @@ def integers(counts):
     return tuple(counts[name] for name in ("QLinearConv", "QLinearAdd", "QLinearGlobalAveragePool", "QGemm"))
 
 
-@pytest.mark.parametrize(("name", "convolutions", "additions"), [("resnet18", 20, 8), ("vgg16_bn", 13, 0)])
+@pytest.mark.parametrize(
+    ("name", "convolutions", "additions"),
+    [("resnet18", 20, 8), pytest.param("vgg16_bn", 13, 0, marks=pytest.mark.slow)],
+)
 def test_every_layer_runs_in_integers(tmp_path, name, convolutions, additions):
     counts = operators(written(prepared(name), tmp_path / "model.onnx"))
     assert integers(counts) == (convolutions, additions, 1, 1)
@@ -147,6 +150,7 @@ def test_tiny_runs_in_integers(tiny_path):
     assert not FLOAT & set(counts)
 
 
+@pytest.mark.slow
 def test_a_wide_resnet_keeps_only_its_pre_activation_batch_norms(tmp_path):
     path = written(prepared("wrn_28_10", side=8), tmp_path / "model.onnx", side=8)
     counts = operators(path)

@@ -17,7 +17,7 @@ MEAN, STD = (0.5,) * 3, (0.25,) * 3
 hardswish, swish, unfolded = {"HardSigmoid", "Mul"}, {"Sigmoid", "Mul"}, {"BatchNormalization"}
 networks = [
     pytest.param("resnet18", set(), id="resnet18"),
-    pytest.param("mobilenet_v2", set(), id="mobilenet_v2"),
+    pytest.param("mobilenet_v2", set(), id="mobilenet_v2", marks=pytest.mark.slow),
     pytest.param("mobilenet_v3_small", hardswish, id="mobilenet_v3_small", marks=pytest.mark.slow),
     pytest.param("efficientnet_b0", swish, id="efficientnet_b0", marks=pytest.mark.slow),
     pytest.param("regnet_y_400mf", set(), id="regnet_y_400mf", marks=pytest.mark.slow),

@@ -102,6 +102,7 @@ def test_the_code_in_the_card_runs_as_it_stands(exported, name):
     assert done.stdout.strip() in {str([name]) for name in recorded.CLASSES}
 
 
+@pytest.mark.slow
 def test_exporting_again_changes_nothing(exported):
     run, first = exported
     before = {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()}
