@@ -90,7 +90,7 @@ def run_stopped(store, wanted, arm, *where):
 @pytest.mark.parametrize(
     ("letters", "training"),
     [
-        ("P", {"ema": 0.9}),
+        pytest.param("P", {"ema": 0.9}, marks=pytest.mark.slow),
         pytest.param("", {"optimizer": "adamw", "mixup": 0.2}, marks=pytest.mark.slow),
         pytest.param("G", {}, marks=pytest.mark.slow),
         pytest.param("N", {"keep": "best"}, marks=pytest.mark.slow),

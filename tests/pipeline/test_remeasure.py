@@ -44,6 +44,7 @@ def measured(*runs: Run, wanted: Wanted = IN_ONNX) -> list[Told]:
     return told
 
 
+@pytest.mark.slow
 def test_two_runs_are_timed_together_and_equal_files_once(store):
     runs = [finished(store, "one", mark="a"), finished(store, "two", mark="b")]
     told = measured(*runs)

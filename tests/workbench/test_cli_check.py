@@ -84,6 +84,7 @@ def call(folder, *words, code=0):
     return done
 
 
+@pytest.mark.slow
 def test_a_backbone_in_the_current_folder_is_checked_line_by_line(workplace):
     done = call(workplace, "check", "my_nets:build", "--channels", "1", "--side", "8")
     lines = done.stdout.splitlines()

@@ -128,10 +128,8 @@ def integers(counts):
     return tuple(counts[name] for name in ("QLinearConv", "QLinearAdd", "QLinearGlobalAveragePool", "QGemm"))
 
 
-@pytest.mark.parametrize(
-    ("name", "convolutions", "additions"),
-    [("resnet18", 20, 8), pytest.param("vgg16_bn", 13, 0, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "convolutions", "additions"), [("resnet18", 20, 8), ("vgg16_bn", 13, 0)])
 def test_every_layer_runs_in_integers(tmp_path, name, convolutions, additions):
     counts = operators(written(prepared(name), tmp_path / "model.onnx"))
     assert integers(counts) == (convolutions, additions, 1, 1)
