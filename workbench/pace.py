@@ -2,12 +2,15 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 
 MOST_OF_A_CORE = 0.03
 """Share of one core that the workbench takes while a run is watched, drawing, reading and all."""
 MOST_BEATS = 3
 """A drawing waits no longer than so many beats, whatever it costs."""
+LAST = 3
+"""Drawings of which the cost counts."""
 
 
 class Pace:
@@ -35,8 +38,8 @@ class Pace:
         self._spent = spent
         self._before_s = 0.0
         """What the process had used at the last drawing."""
-        self._cost_s = 0.0
-        """What it used from the drawing before to that one."""
+        self._costs_s = deque([0.0] * LAST, maxlen=LAST)
+        """What it used from each drawing to the next, lately."""
         self._due_s = -math.inf
 
     @property
@@ -47,8 +50,8 @@ class Pace:
     def drew(self) -> None:
         """Wait from now on for the next drawing."""
         spent_s = self._spent()
-        cost_s = spent_s - self._before_s
-        # The smaller of two: a key that was pressed in between is not what drawing costs.
-        wanted_s = min(cost_s, self._cost_s) / MOST_OF_A_CORE
+        self._costs_s.append(spent_s - self._before_s)
+        self._before_s = spent_s
+        # The median: a key that was pressed in between is not what drawing costs.
+        wanted_s = sorted(self._costs_s)[LAST // 2] / MOST_OF_A_CORE
         self._due_s = self._clock() + min(max(self._beat_s, wanted_s), MOST_BEATS * self._beat_s)
-        self._before_s, self._cost_s = spent_s, cost_s
