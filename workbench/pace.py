@@ -33,14 +33,13 @@ class Pace:
             clock: gives the time, seconds.
             spent: gives the processor time that this process has used so far, seconds.
         """
-        self._beat_s = beat_s
+        self._beat_s = self._wait_s = beat_s
         self._clock = clock
         self._spent = spent
-        self._before_s = 0.0
-        """What the process had used at the last drawing."""
-        self._costs_s = deque([0.0] * LAST, maxlen=LAST)
-        """What it used from each drawing to the next, lately."""
+        self._drew_s, self._spent_s = clock(), spent()
         self._due_s = -math.inf
+        self._wanted_s = deque([0.0] * LAST, maxlen=LAST)
+        """Waits that would have kept to the share."""
 
     @property
     def is_due(self) -> bool:
@@ -49,9 +48,12 @@ class Pace:
 
     def drew(self) -> None:
         """Wait from now on for the next drawing."""
-        spent_s = self._spent()
-        self._costs_s.append(spent_s - self._before_s)
-        self._before_s = spent_s
+        now_s, spent_s = self._clock(), self._spent()
+        share = (spent_s - self._spent_s) / max(now_s - self._drew_s, 1e-9)
+        # Of the wait alone: nothing may have happened for long.
+        self._wanted_s.append(self._wait_s * share / MOST_OF_A_CORE)
         # The median: a key that was pressed in between is not what drawing costs.
-        wanted_s = sorted(self._costs_s)[LAST // 2] / MOST_OF_A_CORE
-        self._due_s = self._clock() + min(max(self._beat_s, wanted_s), MOST_BEATS * self._beat_s)
+        wanted_s = sorted(self._wanted_s)[LAST // 2]
+        self._wait_s = min(max(self._beat_s, wanted_s), MOST_BEATS * self._beat_s)
+        self._due_s = now_s + self._wait_s
+        self._drew_s, self._spent_s = now_s, spent_s

@@ -12,14 +12,16 @@ class Machine:
         self.now_s = 100.0
         self.spent_s = 0.8
 
-    def draw(self, pace, cost_s):
+    def draw(self, pace, cost_s, silence_s=0.0):
         """Wait for the next drawing, which costs so much; gives how long the wait was."""
         start_s = self.now_s
         while not pace.is_due:
             self.now_s += 0.01
+        waited_s = self.now_s - start_s
+        self.now_s += silence_s
         self.spent_s += cost_s
         pace.drew()
-        return self.now_s - start_s
+        return waited_s
 
 
 @pytest.fixture
@@ -56,4 +58,10 @@ def test_one_dear_moment_changes_nothing(machine, pace):
         machine.draw(pace, 0.01)
     machine.draw(pace, 0.5)
     assert machine.draw(pace, 0.01) == pytest.approx(1.0, abs=0.02)
+    assert machine.draw(pace, 0.01) == pytest.approx(1.0, abs=0.02)
+
+
+def test_what_goes_on_after_a_long_silence_is_drawn_at_the_usual_beat(machine, pace):
+    for _ in range(4):
+        machine.draw(pace, 0.6, silence_s=60.0)
     assert machine.draw(pace, 0.01) == pytest.approx(1.0, abs=0.02)
