@@ -53,6 +53,17 @@ async def test_the_charts_become_smaller_when_the_log_opens_and_larger_when_it_g
         await until(pilot, lambda: len(tile(app).chart.plain_text().splitlines()) == 17)
 
 
+async def test_a_chart_that_gets_its_size_later_than_its_tile_is_drawn_then(app, store, done):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_live(pilot)
+        await until(pilot, lambda: "┤" in tile(app).chart.plain_text())
+        tile(app).chart.display = False
+        await until(pilot, lambda: not tile(app).chart.size.area)
+        await pilot.press("plus")
+        tile(app).chart.display = True
+        await until(pilot, lambda: "~0.3" in screen_text(app))
+
+
 async def test_charts_are_paged_and_the_page_is_remembered(app, store, done):
     async with app.run_test(size=(80, 24)) as pilot:
         await open_live(pilot)

@@ -8,6 +8,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.strip import Strip
 
 from workbench.settings import Marker
@@ -57,6 +58,9 @@ class Chart(Rows):
     Chart { width: 1fr; height: 1fr; }
     """
 
+    class Resized(Message):
+        """The chart has another size: what it draws may be thinned to it."""
+
     def __init__(self, *, marker: Marker = "braille", identity: str | None = None) -> None:
         super().__init__(identity=identity)
         self._marker = marker
@@ -77,6 +81,7 @@ class Chart(Rows):
     def on_resize(self) -> None:
         """Draw at the new size."""
         self._draw()
+        self.post_message(self.Resized())
 
     def on_show(self) -> None:
         """Draw what was given while the chart was hidden."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Click
@@ -16,13 +17,13 @@ from workbench.widgets import palette, words
 from workbench.widgets.axis import Axis, Shown, Window, limits_of, scaled
 from workbench.widgets.chart import Chart, Picture
 from workbench.widgets.curves import Metric, View
-from workbench.widgets.rows import Line, Sized
+from workbench.widgets.rows import Line
 
 WIDE = 44
 """Cells of a tile whose title spells out the names of its curves."""
 
 
-class Tile(Sized, Vertical, can_focus=True):
+class Tile(Vertical, can_focus=True):
     """Draws one metric of one or several runs."""
 
     DEFAULT_CSS = """
@@ -72,9 +73,11 @@ class Tile(Sized, Vertical, can_focus=True):
         self.metric, self.view, self._runs, self._window, self._x = metric, view, runs, window, x
         self._draw()
 
-    def on_resize(self) -> None:
-        """Thin the curves to what the new size can show."""
-        self.call_after_refresh(self._draw)
+    @on(Chart.Resized)
+    def _fit(self, event: Chart.Resized) -> None:
+        """Thin the curves to what the new size can show; a new chart gets its size later than its tile."""
+        event.stop()
+        self._draw()
 
     def on_click(self, event: Click) -> None:
         """Put the cursor where the mouse points."""
