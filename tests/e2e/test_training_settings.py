@@ -1,5 +1,6 @@
 """What the training settings of a recipe come to in a run."""
 
+import pytest
 import torch
 
 from pipeline.engine import checkpoint
@@ -23,6 +24,7 @@ def test_a_run_whose_loss_is_no_number_keeps_the_last_good_network_and_says_wher
     assert any("such steps are left out" in note for note in state.notes)
 
 
+@pytest.mark.slow
 def test_the_last_and_the_best_epoch_are_reported_and_the_choice_of_arithmetic_is_noted(tmp_path):
     stages = [{"stage": "prune", "epochs": 3, "training": {"keep": "best", "precision": "float32", "batch_size": 128}}]
     wanted = make_recipe("P", baseline={"epochs": 2}, stages=stages)

@@ -1,8 +1,11 @@
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from textual import _wait
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.widgets import Input
 
 from pipeline import processor
@@ -15,6 +18,23 @@ from workbench.settings import Settings
 # most of these tests would be waiting, and until() waits for what has to come anyhow.
 _wait.SLEEP_GRANULARITY = 0.004
 _wait.SLEEP_IDLE = 0.002
+
+
+@pytest.fixture(autouse=True, scope="session")
+def rules() -> Iterator[None]:
+    """Read the same style rules once, not again for the app of each test."""
+    parsed: dict[tuple[object, ...], list[RuleSet]] = {}
+    parse = Stylesheet._parse_rules
+
+    def parse_once(self: Stylesheet, *args: object, **named: object) -> list[RuleSet]:
+        key = (args, tuple(named.items()), tuple(self._variables.items()))
+        if key not in parsed:
+            parsed[key] = parse(self, *args, **named)
+        return parsed[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

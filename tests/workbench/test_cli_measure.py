@@ -21,6 +21,7 @@ def store(tmp_path) -> RunStore:
     return RunStore(tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_old_numbers_stand_beside_new_ones_and_readers_see_them(store):
     run = finished(store)
     posted = []
