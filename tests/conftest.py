@@ -10,10 +10,8 @@ import pytest
 from pipeline import turns
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Tests beside each other: each takes one core, and a terminal as wide as if it were alone.
+    # Tests beside each other: each takes one core.
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ.pop("COLUMNS", None)
-
 
 # Looking for garbage among all that tests import, at every so many objects, took a fifth of their time.
 gc.set_threshold(50_000, 20, 20)
@@ -23,9 +21,10 @@ real_data = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(autouse=True)
 def empty_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep a test away from the developer's own store, presets and caches."""
+    """Keep a test away from the developer's own store, presets and caches, and from the width of the terminal."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("COLUMNS", raising=False)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PQD_WORKBENCH_STORE", "PQD_WORKBENCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     return home

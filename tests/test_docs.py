@@ -11,7 +11,6 @@ import pytest
 
 from pipeline import catalog, presets, recipe, sections
 from pipeline.options import options_of
-from tests.processor import OVERFLOWS
 
 root = Path(__file__).resolve().parents[1]
 readme = (root / "README.md").read_text(encoding="utf-8")
@@ -127,8 +126,4 @@ def test_readmes_script_gives_the_answers_that_the_report_counts(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     accuracy = run.state().deployed.accuracy
-    found = re.fullmatch(r"(\d+) of (\d+) right", done.stdout.splitlines()[-1])
-    assert found is not None
-    assert int(found[2]) == accuracy.total
-    # Without VNNI sums are added in another order now and then: an answer that hangs by a rounding becomes another.
-    assert abs(int(found[1]) - accuracy.correct) <= (1 if OVERFLOWS else 0)
+    assert done.stdout.splitlines()[-1] == f"{accuracy.correct} of {accuracy.total} right"

@@ -87,15 +87,16 @@ def run_stopped(store, wanted, arm, *where):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("letters", "training"),
     [
-        pytest.param("P", {"ema": 0.9}, marks=pytest.mark.slow),
-        pytest.param("", {"optimizer": "adamw", "mixup": 0.2}, marks=pytest.mark.slow),
-        pytest.param("G", {}, marks=pytest.mark.slow),
-        pytest.param("N", {"keep": "best"}, marks=pytest.mark.slow),
-        pytest.param("Q", {"optimizer": "adamw", "ema": 0.9}, marks=pytest.mark.slow),
-        pytest.param("D", {"mixup": 0.2}, marks=pytest.mark.slow),
+        ("", {"optimizer": "adamw", "mixup": 0.2}),
+        ("P", {"ema": 0.9}),
+        ("G", {}),
+        ("N", {"keep": "best"}),
+        ("Q", {"optimizer": "adamw", "ema": 0.9}),
+        ("D", {"mixup": 0.2}),
     ],
 )
 def test_an_interrupted_stage_comes_to_the_very_same_result(tmp_path, stop_after_epoch, letters, training):

@@ -84,7 +84,7 @@ def test_curves_and_log_are_read_for_the_runs_of_interest_alone(store):
     feed, posted = feed_of(store)
     feed.follow(Interest(ids=(run.id,), has_curves=True, log=run.id))
     feed.poll()
-    ((detail,), (log,)) = only(posted, DetailsChanged)[0].details, only(posted, LogGrew)
+    (detail,), (log,) = only(posted, DetailsChanged)[0].details, only(posted, LogGrew)
     assert detail.curves.borders == (0.0, 4.0, 8.0)
     assert detail.curves.clock[1][0] > fakes.START_S
     assert (log.run_id, log.lines, log.earlier) == (run.id, ("one",), Earlier())

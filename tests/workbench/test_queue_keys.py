@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from textual.widgets._toast import Toast
 
 from pipeline import events as e
 from pipeline.runs import process, queue
@@ -121,14 +122,19 @@ async def test_how_many_go_on_at_once_is_asked_and_kept(app, store, waiting, siz
         assert queue.limit(store) == 3
 
 
+def toast_text(app):
+    """What stands in the corner, as one line wherever it is broken."""
+    region = app.screen.query_one(Toast).region
+    rows = screen_text(app).splitlines()[region.y : region.bottom]
+    return " ".join(" ".join(row[region.x : region.right].strip("▌ ") for row in rows).split())
+
+
 async def test_a_damaged_limit_is_told_and_replaced(app, store, waiting):
     (store.folder / "queue.json").write_text("{")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await listed(app, pilot)
         await pilot.press("L")
-        await until(pilot, lambda: isinstance(app.screen, AskModal) and app._notifications)
-        # On the screen it is broken wherever the path of the store wants it.
-        assert "set the limit again" in next(iter(app._notifications)).message
+        await until(pilot, lambda: isinstance(app.screen, AskModal) and "set the limit again" in toast_text(app))
         await pilot.press("2", "enter")
         await until(pilot, lambda: queue.limit(store) == 2)
 

@@ -180,7 +180,8 @@ class LiveScreen(WorkbenchScreen):
 
     def show_details(self, details: Sequence[Detail]) -> None:
         """Draw what became known."""
-        ours = [detail for detail in details if detail.id in (self._run_id, *self._beside())]
+        watched = (self._run_id, *self._beside())
+        ours = [detail for detail in details if detail.id in watched]
         if self._held is not None:
             for detail in ours:
                 if detail.curves is not None:

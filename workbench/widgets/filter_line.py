@@ -97,8 +97,6 @@ class FilterLine(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._in_sight = ""
-        self._is_long = False
-        """The hint takes two rows."""
 
     @property
     def _workbench(self) -> "Workbench":
@@ -191,9 +189,8 @@ class FilterLine(Vertical):
         hint = self.query_one("#filter-hint", Static)
         hint.set_class(is_wrong, "-wrong")
         content = Content(f"x {text}" if is_wrong else text or " ")
-        before, self._is_long = self._is_long, content.cell_length > self.size.width - 2
-        # Laying out the screen anew costs more than filtering.
-        hint.update(content, layout=before or self._is_long)
+        # Where it takes one row as before: laying out the screen anew costs more than filtering.
+        hint.update(content, layout=content.cell_length > self.size.width - 2 or hint.size.height > 1)
 
 
 def in_sight(shelf: Shelf, dropped: int) -> str:
